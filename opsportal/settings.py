@@ -1,0 +1,291 @@
+"""The settings of opsportal. Everything that differs between installations comes from the environment.
+
+docs/reference/environment.md is made from the declarations below (``manage.py environment``).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from csp.constants import NONE, SELF
+
+from opsportal.env import Environment, EnvironmentInvalid
+from opsportal.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Environment()
+
+# --- where things live -------------------------------------------------------------------------
+DATA_DIR = env.path(
+    "DATA_DIR", BASE_DIR / "var", "Where the local database, sockets and logs live.", shown="var/"
+)
+DEBUG = env.flag("DEBUG", False, "Development only: tracebacks in the browser.")
+TESTING = "pytest" in sys.modules
+DEVELOPMENT_KEY = "development-only-key-that-make-run-replaces-with-a-random-one"
+SECRET_KEY = env.secret(
+    "SECRET_KEY", DEVELOPMENT_KEY, "Signs sessions. At least 50 random characters.", shown="(made by make run)"
+)
+ENCRYPTION_KEYS = env.words(
+    "ENCRYPTION_KEYS",
+    [],
+    "Fernet keys for secrets at rest, the current one first; older ones stay to read old rows.",
+)
+HOST = env.text("HOST", "127.0.0.1", "Address the web process listens on.")
+PORT = env.integer("PORT", 8000, "Port the web process listens on.", least=1)
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names the portal answers to."
+)
+TRUSTED_PROXIES = env.words(
+    "TRUSTED_PROXIES", [], "Addresses of reverse proxies whose X-Forwarded-* headers are believed."
+)
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [], "Origins behind a proxy, with scheme.")
+HTTPS = env.flag("HTTPS", False, "The portal is reached over HTTPS: secure cookies, HSTS.")
+
+# --- database, broker, cache -------------------------------------------------------------------
+DATABASE_URL = env.secret(
+    "DATABASE_URL", "", "postgres://user:password@host/name. Unset: SQLite under DATA_DIR.", shown="(SQLite)"
+)
+VALKEY_SOCKET = DATA_DIR / "valkey.sock"
+BROKER_URL = env.secret(
+    "BROKER_URL", f"redis+socket://{VALKEY_SOCKET}", "Celery's broker. Unset: the local Valkey.", shown="(local)"
+)
+CACHE_URL = env.secret(
+    "CACHE_URL", f"unix://{VALKEY_SOCKET}?db=1", "Shared cache. Unset: the local Valkey.", shown="(local)"
+)
+
+# --- what the portal does ----------------------------------------------------------------------
+SERVICES_FILE = env.path(
+    "SERVICES_FILE", BASE_DIR / "config" / "services.yaml", "Services as configuration.", shown="config/services.yaml"
+)
+DELIVERY_PRIVATE_NETWORKS = env.choice(
+    "DELIVERY_PRIVATE_NETWORKS",
+    "deny",
+    "May deliveries go to private and loopback addresses? Link-local and metadata never may.",
+    ("allow", "deny"),
+)
+DELIVERY_LOOK_MS = env.integer(
+    "DELIVERY_LOOK_MS", 1000, "How often an idle delivery engine looks for work unasked, ms.", least=10
+)
+DELIVERY_MAX_IN_FLIGHT = env.integer(
+    "DELIVERY_MAX_IN_FLIGHT", 512, "Deliveries in flight in one worker process, over all services.", least=1
+)
+DELIVERY_GRACE_S = env.integer("DELIVERY_GRACE_S", 20, "How long a stopping worker waits for what is in flight, s.")
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1_048_576, "Largest accepted message body.", least=1024)
+IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
+API_RATE_PER_MINUTE = env.integer(
+    "API_RATE_PER_MINUTE", 60_000, "Requests per minute of an API key that sets no limit of its own.", least=1
+)
+SANDBOX = env.flag("SANDBOX", False, "The sandbox runs beside the portal; pages link to it.")
+SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the ports the sandbox listens on.", least=1)
+LOG_FORMAT = env.choice("LOG_FORMAT", "console", "How logs are written.", ("json", "console"))
+LOG_LEVEL = env.choice("LOG_LEVEL", "info", "Least level that is logged.", ("debug", "info", "warning", "error"))
+PROMETHEUS_MULTIPROC_DIR = env.path(
+    "PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics", "Where processes of a host share metrics.", shown="var/metrics"
+)
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Where traces go; empty sends none.")
+
+if not ENCRYPTION_KEYS:
+    # Without keys of its own an installation derives one, so that secrets are never stored in clear.
+    ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
+if HTTPS and SECRET_KEY == DEVELOPMENT_KEY:
+    env.problem("SECRET_KEY", "HTTPS is on, so this is a real installation: set a random secret")
+if len(SECRET_KEY) < 32:
+    env.problem("SECRET_KEY", "is shorter than 32 characters: make one with `openssl rand -base64 48`")
+try:
+    DATABASE = dj_database_url.parse(DATABASE_URL) if DATABASE_URL else {}
+except (ValueError, KeyError) as error:
+    DATABASE = {}
+    env.problem("DATABASE_URL", f"is not a database URL such as postgres://user:password@host/name ({error})")
+
+try:
+    env.check()
+except EnvironmentInvalid as error:
+    sys.exit(str(error))
+
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _sqlite(path: Path) -> dict[str, Any]:
+    """SQLite as measured to survive many writers: WAL, IMMEDIATE, a long wait for the lock."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+        },
+    }
+
+
+def _postgres(parsed: dict[str, Any]) -> dict[str, Any]:
+    options = {"connect_timeout": 5, **parsed.get("OPTIONS", {})}
+    return {**parsed, "CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+
+
+DATABASES = {"default": _postgres(dict(DATABASE)) if DATABASE else _sqlite(DATA_DIR / "opsportal.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.5},
+    }
+}
+
+# --- Django ------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "apps.core",
+    "apps.audit",
+    "apps.accounts",
+    "apps.idempotency",
+    "apps.services",
+    "apps.breakers",
+    "apps.channels",
+    "apps.outbox",
+    "apps.console",
+    "apps.sandbox",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_celery_beat",
+    "django_htmx",
+    "template_partials",
+    "heroicons",
+    "csp",
+    "django_structlog",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.middleware.PortalLoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "opsportal.urls"
+WSGI_APPLICATION = "opsportal.wsgi.application"
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.console.context.portal",
+            ],
+        },
+    },
+]
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG or TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_AUTOREFRESH = DEBUG or TESTING
+WHITENOISE_USE_FINDERS = DEBUG or TESTING
+
+# A body is checked against MAX_BODY_BYTES by the API, with an error that says so; this is the backstop.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 26 * 1024 * 1024
+
+# --- security ----------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+# Probes and webhooks never follow a redirect, so they must not be sent one.
+SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics", r"^webhooks/"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and TRUSTED_PROXIES else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = "opsportal_session"
+CSRF_COOKIE_NAME = "opsportal_csrf"
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+
+# --- Celery: legs, not memory ------------------------------------------------------------------
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_ROUTES = {"outbox.deliver": {"queue": "delivery"}}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 0.5, "socket_timeout": 5}
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+LOGGING = logging_config(LOG_FORMAT, LOG_LEVEL.upper())
+SILENCED_SYSTEM_CHECKS: list[str] = []
