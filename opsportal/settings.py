@@ -22,9 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
 
 # --- where things live -------------------------------------------------------------------------
-DATA_DIR = env.path(
-    "DATA_DIR", BASE_DIR / "var", "Where the local database, sockets and logs live.", shown="var/"
-)
+DATA_DIR = env.path("DATA_DIR", BASE_DIR / "var", "Where the local database, sockets and logs live.", shown="var/")
 DEBUG = env.flag("DEBUG", False, "Development only: tracebacks in the browser.")
 TESTING = "pytest" in sys.modules
 DEVELOPMENT_KEY = "development-only-key-that-make-run-replaces-with-a-random-one"
@@ -38,9 +36,7 @@ ENCRYPTION_KEYS = env.words(
 )
 HOST = env.text("HOST", "127.0.0.1", "Address the web process listens on.")
 PORT = env.integer("PORT", 8000, "Port the web process listens on.", least=1)
-ALLOWED_HOSTS = env.words(
-    "ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names the portal answers to."
-)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names the portal answers to.")
 TRUSTED_PROXIES = env.words(
     "TRUSTED_PROXIES", [], "Addresses of reverse proxies whose X-Forwarded-* headers are believed."
 )

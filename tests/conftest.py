@@ -1,0 +1,28 @@
+"""Fixtures of every test: plain, typed make_* functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.core.actor import ALL_PERMISSIONS, Actor
+from apps.services.models import Service
+
+
+def make_service(name: str = "midtrans", **fields: Any) -> Service:
+    """A service with an HTTP channel; override any field."""
+    fields.setdefault("channel", "http")
+    fields.setdefault("settings", {"url": "http://127.0.0.1:9/hook"})
+    return Service.objects.create(name=name, **fields)
+
+
+@pytest.fixture
+def lead() -> Actor:
+    """Someone who may do everything."""
+    return Actor("person", "lead@example.com", ALL_PERMISSIONS, "127.0.0.1")
+
+
+@pytest.fixture
+def viewer() -> Actor:
+    return Actor("person", "viewer@example.com", frozenset({"messages.read", "services.read"}), "127.0.0.1")
