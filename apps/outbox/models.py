@@ -64,6 +64,8 @@ class Message(models.Model):
         default=dict, db_default=models.Value({}, models.JSONField())
     )
     template = models.CharField(max_length=100, blank=True, db_default="")
+    # Pinned when accepted, so that a retry sends what the first attempt sent.
+    template_version = models.PositiveIntegerField(null=True, blank=True)
     json = models.TextField(null=True, blank=True)
     payload = models.TextField(null=True, blank=True)
     content_type = models.CharField(max_length=100, blank=True, db_default="")
@@ -95,6 +97,7 @@ class Message(models.Model):
     request_id = models.CharField(max_length=128, blank=True, db_default="")
     traceparent = models.CharField(max_length=64, blank=True, db_default="")
     source = models.CharField(max_length=100, blank=True, db_default="")
+    edited_from = models.BigIntegerField(null=True, help_text="The dead message this one is a corrected copy of.")
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
