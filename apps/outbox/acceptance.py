@@ -1,0 +1,254 @@
+"""What a message must look like to be accepted. Every problem is found at once and names its field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.channels.acceptance import check_message
+from apps.core.errors import Invalid
+from apps.outbox.models import MessageTemplate
+from apps.outbox.rendering import RenderingFailed, render
+
+MAX_HEADERS: Final = 50
+CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+LINE_BREAK: Final = re.compile(r"[\r\n\x00]")
+
+
+class _Unset:
+    """The value of ``json`` when it was not given; null is a JSON value like any other."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """The fields of a message as product.md names them."""
+
+    service: str
+    recipient: str = ""
+    subject: str = ""
+    body_template: str = ""
+    body_data: Mapping[str, Any] | None = None
+    template: str = ""
+    json: Any = UNSET
+    payload: str | None = None
+    content_type: str = ""
+    headers: Mapping[str, str] | None = None
+    tenant_id: str = ""
+    priority: int = 5
+    ordering_key: str = ""
+    send_after: datetime | None = None
+    expires_at: datetime | None = None
+    max_attempts: int | None = None
+    idempotency_key: str = ""
+    source: str = ""
+    edited_from: int | None = None
+
+
+FIELD_NAMES: Final = frozenset(field.name for field in fields(NewMessage))
+LIMITS: Final = {
+    "tenant_id": 64,
+    "template": 100,
+    "content_type": 100,
+    "ordering_key": 255,
+    "idempotency_key": 255,
+    "subject": 2000,
+    "recipient": 2000,
+    "body_template": 65_536,
+}
+ONE_LINE: Final = ("tenant_id", "template", "content_type", "ordering_key", "idempotency_key", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An acceptable message and what checking it found out."""
+
+    message: NewMessage
+    json_text: str | None
+    template_version: int | None
+
+
+class Problems(list[dict[str, str]]):
+    """Problems found so far."""
+
+    def add(self, field: str, text: str) -> None:
+        self.append({"field": field, "message": text})
+
+    def stop_if_any(self) -> None:
+        if self:
+            raise Invalid.fields(list(self))
+
+
+def from_mapping(item: Mapping[str, Any]) -> NewMessage:
+    """A message from a mapping of unknown origin; raises :class:`Invalid` for unknown or missing fields."""
+    unknown = sorted(set(item) - FIELD_NAMES)
+    if unknown:
+        raise Invalid.fields([{"field": name, "message": "is not a field of a message"} for name in unknown])
+    if not item.get("service"):
+        raise Invalid.field("service", "is required: the name of a configured service")
+    return NewMessage(**item)
+
+
+def check(message: NewMessage, channel: str) -> Checked:
+    """Check everything that can be known without sending; raises :class:`Invalid` with all problems."""
+    problems = Problems()
+    _check_texts(message, problems)
+    _check_numbers(message, problems)
+    _check_times(message, problems)
+    _check_headers(message, problems)
+    problems.stop_if_any()
+    problems.extend(
+        check_message(
+            channel, recipient=message.recipient, subject=message.subject, headers=dict(message.headers or {})
+        )
+    )
+    json_text = _check_body(message, problems)
+    version = _check_template(message, problems)
+    problems.stop_if_any()
+    return Checked(message, json_text, version)
+
+
+def _check_texts(message: NewMessage, problems: Problems) -> None:
+    for field in ("service", "recipient", "body_template", "payload", "source", *LIMITS):
+        value = getattr(message, field)
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            problems.add(field, f"must be text, not {type(value).__name__}")
+        elif "\x00" in value:
+            problems.add(field, "holds a NUL character, which cannot be stored: remove it")
+        elif len(value) > LIMITS.get(field, settings.MAX_BODY_BYTES):
+            problems.add(field, f"is longer than {LIMITS.get(field, settings.MAX_BODY_BYTES)} characters")
+        elif not _encodable(value):
+            problems.add(field, "is not valid Unicode: it holds half of a surrogate pair")
+        elif field in ONE_LINE and CONTROL.search(value.replace("\t", "\x00").replace("\n", "\x00")):
+            problems.add(field, "holds a control character: remove it")
+    if message.subject and isinstance(message.subject, str) and LINE_BREAK.search(message.subject):
+        problems.add("subject", "holds a line break, which could inject a header: remove it")
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_numbers(message: NewMessage, problems: Problems) -> None:
+    if not _is_int(message.priority) or not 0 <= message.priority <= 9:
+        problems.add("priority", "must be a whole number from 0 to 9; higher goes first")
+    if message.max_attempts is not None and (not _is_int(message.max_attempts) or not 1 <= message.max_attempts <= 100):
+        problems.add("max_attempts", "must be a whole number from 1 to 100")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_times(message: NewMessage, problems: Problems) -> None:
+    for field in ("send_after", "expires_at"):
+        value = getattr(message, field)
+        if value is not None and (not isinstance(value, datetime) or timezone.is_naive(value)):
+            problems.add(field, "must be a time with its zone, such as 2026-01-31T09:00:00Z")
+            return
+    if message.expires_at is None:
+        return
+    if message.expires_at <= timezone.now():
+        problems.add("expires_at", "is in the past, so the message could never be sent")
+    elif message.send_after is not None and message.send_after >= message.expires_at:
+        problems.add("expires_at", "is not after send_after, so the message could never be sent")
+
+
+def _check_headers(message: NewMessage, problems: Problems) -> None:
+    headers = message.headers or {}
+    if not isinstance(headers, Mapping):
+        problems.add("headers", "must be an object of names and texts")
+        return
+    if len(headers) > MAX_HEADERS:
+        problems.add("headers", f"has more than {MAX_HEADERS} entries")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str) or not _encodable(name + value):
+            problems.add(f"headers.{name}", "must be text")
+
+
+def _check_body(message: NewMessage, problems: Problems) -> str | None:
+    given = [name for name in ("body_template", "template", "payload") if getattr(message, name)]
+    if message.payload == "":
+        given.append("payload")
+    if message.json is not UNSET:
+        given.append("json")
+    if len(given) != 1:
+        found = f"{' and '.join(given)} were given" if given else "none was given"
+        problems.add("payload", f"exactly one of body_template, template, json and payload makes the body; {found}")
+    if message.payload and len(message.payload.encode()) > settings.MAX_BODY_BYTES:
+        problems.add("payload", f"is larger than {settings.MAX_BODY_BYTES} bytes")
+    return _serialised(message, problems)
+
+
+def _serialised(message: NewMessage, problems: Problems) -> str | None:
+    if message.json is UNSET:
+        return None
+    try:
+        text = json.dumps(message.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        problems.add("json", f"cannot be written as JSON: {error}")
+        return None
+    if "\\u0000" in text:
+        problems.add("json", "holds a NUL character, which cannot be stored: remove it")
+    if size > settings.MAX_BODY_BYTES:
+        problems.add("json", f"is larger than {settings.MAX_BODY_BYTES} bytes")
+    return text
+
+
+def _check_template(message: NewMessage, problems: Problems) -> int | None:
+    """Render once, so that a template that cannot work is refused now rather than dead-lettered later."""
+    data = message.body_data or {}
+    if not isinstance(data, Mapping):
+        problems.add("body_data", "must be an object")
+        return None
+    if not _storable(data):
+        problems.add("body_data", "holds a NUL character or is not valid JSON: remove or correct it")
+        return None
+    field, source, version = "body_template", message.body_template, None
+    html = "html" in message.content_type
+    if message.template:
+        field = "template"
+        found = newest_template(message.template)
+        if found is None:
+            problems.add("template", f"there is no template named {message.template!r}")
+            return None
+        source, version, html = found.body, found.version, "html" in found.content_type
+    if source and not problems:
+        try:
+            render(source, data, html=html)
+        except RenderingFailed as error:
+            problems.add(field, str(error))
+    return version
+
+
+def _storable(data: Any) -> bool:
+    try:
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return "\\u0000" not in text
+
+
+def newest_template(name: str) -> MessageTemplate | None:
+    """The newest version of a named template."""
+    return MessageTemplate.objects.filter(name=name).order_by("-version").first()

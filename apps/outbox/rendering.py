@@ -1,0 +1,108 @@
+"""Bodies from templates, in a sandbox: a template is data from outside and may be hostile.
+
+Jinja2's sandbox with less in it: nothing may be called, no globals, strict about unknown variables,
+bounded in size, nesting and time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from jinja2 import StrictUndefined, Template, TemplateError, nodes
+from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MAX_TEMPLATE_CHARS: Final = 65_536
+MAX_OUTPUT_CHARS: Final = 1_048_576
+MAX_SECONDS: Final = 0.25
+MAX_LOOP_DEPTH: Final = 2
+MAX_OPERAND: Final = 10_000
+# Filters whose output can grow far beyond their input, or that call back into objects.
+REMOVED_FILTERS: Final = ("center", "format", "map", "select", "reject", "selectattr", "rejectattr", "groupby")
+REMOVED_NODES: Final = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock)
+
+
+class RenderingFailed(Exception):
+    """A template that can never be rendered with this data; the text says why."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Keep ``'x' * 10**9`` and its kind from eating the worker's memory."""
+        if operator in ("*", "**"):
+            for operand in (left, right):
+                if not isinstance(operand, int | float) or abs(operand) > MAX_OPERAND:
+                    raise SecurityError(f"{operator} takes numbers up to {MAX_OPERAND}")
+            if operator == "**" and abs(right) > 16:
+                raise SecurityError("** takes exponents up to 16")
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("% is for numbers only")
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        return False
+
+
+def _make_environment(autoescape: bool) -> _Environment:
+    environment = _Environment(undefined=StrictUndefined, autoescape=autoescape, keep_trailing_newline=True)
+    environment.globals.clear()
+    for name in REMOVED_FILTERS:
+        environment.filters.pop(name, None)
+    return environment
+
+
+ENVIRONMENTS: Final = {False: _make_environment(False), True: _make_environment(True)}
+
+
+@lru_cache(maxsize=2048)
+def _compiled(source: str, html: bool) -> Template:
+    if len(source) > MAX_TEMPLATE_CHARS:
+        raise RenderingFailed(f"the template is longer than {MAX_TEMPLATE_CHARS} characters")
+    environment = ENVIRONMENTS[html]
+    tree = environment.parse(source)
+    if tree.find(REMOVED_NODES) is not None:
+        raise RenderingFailed("include, import, extends, macro and call are not available in messages")
+    if _loop_depth(tree) > MAX_LOOP_DEPTH:
+        raise RenderingFailed(f"loops may be nested {MAX_LOOP_DEPTH} deep at most")
+    return environment.from_string(tree)
+
+
+def _loop_depth(node: nodes.Node) -> int:
+    inner = max((_loop_depth(child) for child in node.iter_child_nodes()), default=0)
+    return inner + isinstance(node, nodes.For)
+
+
+def render(source: str, data: Mapping[str, Any], *, html: bool = False) -> str:
+    """Render ``source`` with ``data``; ``html`` escapes what it inserts.
+
+    Raises :class:`RenderingFailed` with a sentence a person can act on.
+    """
+    try:
+        return _bounded(_compiled(source, html), data)
+    except TemplateSyntaxError as error:
+        raise RenderingFailed(f"line {error.lineno}: {error.message}") from error
+    except UndefinedError as error:
+        raise RenderingFailed(f"{error.message}: put it into body_data or take it out of the template") from error
+    except TemplateError as error:
+        raise RenderingFailed(str(error) or type(error).__name__) from error
+    except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise RenderingFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _bounded(template: Template, data: Mapping[str, Any]) -> str:
+    deadline = time.monotonic() + MAX_SECONDS
+    parts: list[str] = []
+    size = 0
+    for part in template.generate(data):
+        size += len(part)
+        if size > MAX_OUTPUT_CHARS:
+            raise RenderingFailed(f"the result is longer than {MAX_OUTPUT_CHARS} characters")
+        if time.monotonic() > deadline:
+            raise RenderingFailed(f"rendering took longer than {MAX_SECONDS} s")
+        parts.append(part)
+    return "".join(parts)

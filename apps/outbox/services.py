@@ -1,0 +1,203 @@
+"""Accepting messages. A message is accepted when its row is committed; nothing else can make that fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from apps.core import context
+from apps.core.errors import NotFound, PortalError
+from apps.idempotency.services import run_once
+from apps.outbox.acceptance import UNSET, Checked, NewMessage, check, from_mapping
+from apps.outbox.models import Message, MessageStatus
+from apps.outbox.nudge import nudge
+from apps.services.models import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """``duplicate`` is true when the idempotency key had been used before with the same content."""
+
+    message_id: int
+    service: str
+    status: str
+    duplicate: bool = False
+
+
+def enqueue(
+    *,
+    service: str,
+    recipient: str = "",
+    subject: str = "",
+    body_template: str = "",
+    body_data: Mapping[str, Any] | None = None,
+    template: str = "",
+    json: Any = UNSET,
+    payload: str | None = None,
+    content_type: str = "",
+    headers: Mapping[str, str] | None = None,
+    tenant_id: str = "",
+    priority: int = 5,
+    ordering_key: str = "",
+    send_after: datetime | None = None,
+    expires_at: datetime | None = None,
+    max_attempts: int | None = None,
+    idempotency_key: str = "",
+    source: str = "",
+    edited_from: int | None = None,
+) -> Accepted:
+    """Accept one message in the caller's transaction; it is delivered after that commits.
+
+    Raises :class:`Invalid` naming each wrong field, :class:`NotFound` for an unknown service,
+    :class:`Conflict` while the first use of the same ``idempotency_key`` is under way.
+    """
+    return accept(
+        NewMessage(
+            service=service,
+            recipient=recipient,
+            subject=subject,
+            body_template=body_template,
+            body_data=body_data,
+            template=template,
+            json=json,
+            payload=payload,
+            content_type=content_type,
+            headers=headers,
+            tenant_id=tenant_id,
+            priority=priority,
+            ordering_key=ordering_key,
+            send_after=send_after,
+            expires_at=expires_at,
+            max_attempts=max_attempts,
+            idempotency_key=idempotency_key,
+            source=source,
+            edited_from=edited_from,
+        )
+    )
+
+
+def accept(message: NewMessage) -> Accepted:
+    """Accept one message that has been put into words already. See :func:`enqueue`."""
+    with transaction.atomic():
+        accepted = _accept_checked(check(message, channel_of(message.service)))
+        nudge()
+    return accepted
+
+
+def enqueue_many(items: Sequence[Mapping[str, Any]]) -> list[Accepted | PortalError]:
+    """Accept a batch in one transaction, with an answer per item; a bad item does not stop the others."""
+    answers: list[Accepted | PortalError] = []
+    channels: dict[str, str] = {}
+    plain: list[tuple[int, Message]] = []
+    with transaction.atomic():
+        for position, item in enumerate(items):
+            try:
+                checked = _check_item(item, channels)
+                if checked.message.idempotency_key:
+                    answers.append(_accept_checked(checked))
+                    continue
+                plain.append((position, _row(checked)))
+                answers.append(Accepted(0, checked.message.service, MessageStatus.PENDING))
+            except PortalError as error:
+                answers.append(error)
+        rows = Message.objects.bulk_create([row for _, row in plain], batch_size=500)
+        for (position, _), row in zip(plain, rows, strict=True):
+            answers[position] = Accepted(row.pk, row.service_id, MessageStatus.PENDING)
+        nudge()
+    return answers
+
+
+def _check_item(item: Mapping[str, Any], channels: dict[str, str]) -> Checked:
+    message = from_mapping(item)
+    if message.service not in channels:
+        channels[message.service] = channel_of(message.service)
+    return check(message, channels[message.service])
+
+
+def channel_of(service: str) -> str:
+    """The channel of a configured service; raises :class:`NotFound` with the names there are."""
+    channel = Service.objects.filter(pk=service).values_list("channel", flat=True).first() if service else None
+    if channel is None:
+        known = ", ".join(Service.objects.values_list("name", flat=True)[:20]) or "none yet"
+        raise NotFound(
+            f"There is no service named {service!r}. Configured: {known}. "
+            "Add it to config/services.yaml and run `manage.py sync_services`.",
+            detail=[{"field": "service", "message": "is not a configured service"}],
+        )
+    return channel
+
+
+def _accept_checked(checked: Checked) -> Accepted:
+    message = checked.message
+    if not message.idempotency_key:
+        return _store(checked)
+    outcome = run_once(
+        scope=f"message:{message.source}:{message.tenant_id}",
+        key=message.idempotency_key,
+        payload=_fingerprint(checked),
+        work=lambda: _store(checked).message_id,
+    )
+    return Accepted(outcome.answer, message.service, MessageStatus.PENDING, duplicate=outcome.replayed)
+
+
+def _store(checked: Checked) -> Accepted:
+    row = _row(checked)
+    row.save(force_insert=True)
+    return Accepted(row.pk, row.service_id, MessageStatus.PENDING)
+
+
+def _row(checked: Checked) -> Message:
+    message = checked.message
+    return Message(
+        service_id=message.service,
+        recipient=message.recipient,
+        subject=message.subject,
+        body_template=message.body_template,
+        body_data=dict(message.body_data or {}),
+        template=message.template,
+        template_version=checked.template_version,
+        json=checked.json_text,
+        payload=message.payload,
+        content_type=message.content_type,
+        headers=dict(message.headers or {}),
+        tenant_id=message.tenant_id,
+        priority=message.priority,
+        ordering_key=message.ordering_key,
+        send_after=message.send_after,
+        expires_at=message.expires_at,
+        max_attempts=message.max_attempts,
+        idempotency_key=message.idempotency_key,
+        source=message.source,
+        edited_from=message.edited_from,
+        request_id=context.request_id.get(),
+        traceparent=context.traceparent.get(),
+    )
+
+
+def _fingerprint(checked: Checked) -> bytes:
+    """What decides whether a second use of a key carries the same content."""
+    message = checked.message
+    parts = [
+        message.service,
+        message.recipient,
+        message.subject,
+        message.body_template,
+        json.dumps(message.body_data or {}, sort_keys=True, default=str),
+        message.template,
+        checked.json_text,
+        message.payload,
+        message.content_type,
+        json.dumps(dict(message.headers or {}), sort_keys=True),
+        message.priority,
+        message.ordering_key,
+        str(message.send_after),
+        str(message.expires_at),
+        message.max_attempts,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).digest()
