@@ -1,0 +1,97 @@
+"""A lane: one service as one engine sees it. Its channel, its policies, its free slots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from apps.breakers.guard import Breaker
+from apps.channels.base import Channel, Envelope
+from apps.outbox.delivery.claim import Claimed, Want
+from apps.outbox.rendering import render
+from apps.services.policies import BreakerPolicy, Limits, Ordering, RetryPolicy
+
+# A lease outlives the request by this much: time to connect, to settle and for a slow database.
+LEASE_MARGIN_S: Final = 10.0
+JSON_TYPE: Final = "application/json"
+TEXT_TYPE: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneConfig:
+    """What the database says about a service, read on the engine's database thread."""
+
+    service: str
+    version: tuple[int, Any]
+    channel_kind: str
+    settings: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    retry: RetryPolicy
+    breaker: BreakerPolicy
+    limits: Limits
+    ordering: Ordering
+
+
+@dataclass(slots=True)
+class Lane:
+    """``in_flight`` counts this process only; the limit over all processes is kept by claiming."""
+
+    config: LaneConfig
+    channel: Channel
+    breaker: Breaker
+    in_flight: int = 0
+    next_look: float = 0.0
+    lookups: int = field(default=0)
+
+    def want(self, slots: int) -> Want:
+        """Ask for ``slots`` messages, leased for longer than a request may take."""
+        config = self.config
+        return Want(
+            service=config.service,
+            slots=slots,
+            lease_s=config.breaker.timeout + LEASE_MARGIN_S,
+            max_in_flight=config.limits.max_in_flight,
+            max_per_second=config.limits.max_per_second,
+            skip_waiting_head=config.ordering.waiting_head == "skip",
+        )
+
+
+def envelope_of(row: Claimed, service: str, templates: Mapping[tuple[str, int | None], tuple[str, str]]) -> Envelope:
+    """What goes to the channel. Raises :class:`RenderingFailed` when the template cannot be rendered.
+
+    ``templates`` maps (name, version) to (body, content type) for the named templates of the claim.
+    """
+    body, content_type = _body_of(row, templates)
+    return Envelope(
+        message_id=row.id,
+        wire_id=f"msg_{str(row.uid).replace('-', '')}",
+        idempotency_key=row.idempotency_key or f"msg_{str(row.uid).replace('-', '')}",
+        service=service,
+        tenant_id=row.tenant_id,
+        recipient=row.recipient,
+        subject=row.subject,
+        body=body,
+        content_type=content_type,
+        headers=json.loads(row.headers) if row.headers else NO_HEADERS,
+        attempt=row.attempt_total + 1,
+        request_id=row.request_id,
+        traceparent=row.traceparent,
+    )
+
+
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+def _body_of(row: Claimed, templates: Mapping[tuple[str, int | None], tuple[str, str]]) -> tuple[bytes, str]:
+    if row.payload is not None:
+        return row.payload.encode(), row.content_type or JSON_TYPE
+    if row.json is not None:
+        return row.json.encode(), row.content_type or JSON_TYPE
+    source, content_type = row.body_template, row.content_type or TEXT_TYPE
+    if row.template:
+        source, default_type = templates[row.template, row.template_version]
+        content_type = row.content_type or default_type
+    text = render(source, json.loads(row.body_data or "{}"), html="html" in content_type)
+    return text.encode(), content_type

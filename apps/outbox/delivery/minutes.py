@@ -1,0 +1,76 @@
+"""Deliveries per service and minute: exact counters, so that no page has to count rows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from django.db.models import F
+
+from apps.outbox.delivery.outcome import Settlement
+from apps.outbox.models import AttemptOutcome, DeliveryMinute, MessageStatus
+from apps.outbox.stats import LATENCY_BOUNDS_MS
+
+MINUTE_COUNTERS: Final = ("sent", "failed", "timed_out", "slowed", "died", "expired", "duration_ms")
+
+
+def count_minutes(fresh: Sequence[Settlement]) -> None:
+    """Add a settled batch to the counters of its minute."""
+    minute = this_minute()
+    rows: dict[str, DeliveryMinute] = {}
+    for item in fresh:
+        service = item.report.service
+        _add(rows.setdefault(service, empty_minute(service, minute)), item)
+    add_minutes([rows[service] for service in sorted(rows)])
+
+
+def count_expired(services: Sequence[str]) -> None:
+    """Count one expired message for each name in ``services``."""
+    rows = [empty_minute(service, this_minute()) for service in sorted(set(services))]
+    for row in rows:
+        row.expired = services.count(row.service)
+    add_minutes(rows)
+
+
+def this_minute() -> datetime:
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+def empty_minute(service: str, minute: datetime) -> DeliveryMinute:
+    counters = dict.fromkeys(MINUTE_COUNTERS, 0)
+    return DeliveryMinute(service=service, minute=minute, latency=[0] * (len(LATENCY_BOUNDS_MS) + 1), **counters)
+
+
+def _add(row: DeliveryMinute, item: Settlement) -> None:
+    outcome, milliseconds = item.report.outcome, item.report.seconds * 1000
+    row.duration_ms += round(milliseconds)
+    row.died += item.verdict.status is MessageStatus.DLQ
+    if outcome is AttemptOutcome.SENT:
+        row.sent += 1
+        row.latency[bisect_left(LATENCY_BOUNDS_MS, milliseconds)] += 1
+    elif outcome in (AttemptOutcome.TIMED_OUT, AttemptOutcome.AMBIGUOUS):
+        row.timed_out += 1
+    elif outcome is AttemptOutcome.SLOWED:
+        row.slowed += 1
+    else:
+        row.failed += 1
+
+
+def add_minutes(rows: Sequence[DeliveryMinute]) -> None:
+    """Add counters to those of their minute, exact under concurrency: each row is locked while added to.
+
+    Call it last in a transaction, with ``rows`` sorted by service: these rows are shared by all workers.
+    """
+    if not rows:
+        return
+    DeliveryMinute.objects.bulk_create(
+        [DeliveryMinute(service=row.service, minute=row.minute, latency=[0] * len(row.latency)) for row in rows],
+        ignore_conflicts=True,
+    )
+    for row in rows:
+        found = DeliveryMinute.objects.filter(service=row.service, minute=row.minute)
+        kept = found.select_for_update().values_list("latency", flat=True).get()
+        total = [ours + theirs for ours, theirs in zip(row.latency, kept, strict=True)]
+        found.update(latency=total, **{name: F(name) + getattr(row, name) for name in MINUTE_COUNTERS})

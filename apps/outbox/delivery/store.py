@@ -1,0 +1,138 @@
+"""What the engine asks of the database, all of it run on the engine's one database thread."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db import DataError, IntegrityError, connection
+
+from apps.breakers.guard import breaker
+from apps.channels.base import NetworkPolicy
+from apps.channels.registry import build
+from apps.core.actor import SYSTEM
+from apps.core.errors import PortalError
+from apps.outbox.delivery import sweeps
+from apps.outbox.delivery.claim import Claim, Want, claim
+from apps.outbox.delivery.lanes import Lane, LaneConfig
+from apps.outbox.delivery.outcome import Settlement
+from apps.outbox.delivery.settle import settle
+from apps.outbox.models import MessageTemplate
+from apps.services.models import Service
+from apps.services.services import pause
+
+log = structlog.get_logger(__name__)
+
+Templates = dict[tuple[str, int | None], tuple[str, str]]
+UNWRITABLE: Final = (DataError, IntegrityError)
+MISSING_TEMPLATE: Final = "{{ this_template_does_not_exist }}"
+
+
+def worker_name() -> str:
+    """Who claims: ``delivery@host-pid``."""
+    return f"delivery@{socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(slots=True)
+class Store:
+    """The engine's view of the database."""
+
+    worker: str = field(default_factory=worker_name)
+    rng: random.Random = field(default_factory=random.SystemRandom)
+
+    def claim(self, want: Want) -> tuple[Claim, Templates]:
+        """Claim messages and read the named templates they use."""
+        found = claim(want, self.worker)
+        names = {(row.template, row.template_version) for row in found.rows if row.template}
+        return found, self._templates(names) if names else {}
+
+    def settle(self, batch: Sequence[Settlement]) -> None:
+        """Settle a batch. If the batch as a whole is refused, each item alone, so that one row that
+        cannot be written does not take its siblings with it."""
+        try:
+            settle(batch, self.worker)
+        except UNWRITABLE as error:
+            log.error("settle.refused", error=str(error), messages=len(batch), next="each alone")
+            for item in batch:
+                self._settle_alone(item)
+        for service in {item.report.service for item in batch if item.report.pauses_service}:
+            self._pause_gone(service)
+
+    def _settle_alone(self, item: Settlement) -> None:
+        try:
+            settle([item], self.worker)
+        except UNWRITABLE:
+            log.exception("settle.unwritable", message_id=item.report.row.id)
+            report = replace(item.report, error="What the provider answered cannot be stored.", response="")
+            settle([replace(item, report=report)], self.worker)
+
+    def sweep(self) -> None:
+        sweeps.rescue_lost(self.rng)
+        sweeps.expire_overdue()
+        sweeps.release_orphans()
+
+    def lane_configs(self) -> Mapping[str, LaneConfig]:
+        """Every service that can be delivered to; one that cannot is logged and left out."""
+        configs: dict[str, LaneConfig] = {}
+        for service in Service.objects.all():
+            try:
+                configs[service.name] = _config_of(service)
+            except (PortalError, OSError) as error:
+                log.error("service.misconfigured", service=service.name, error=str(error))
+        return configs
+
+    @staticmethod
+    def open_lane(config: LaneConfig) -> Lane:
+        channel = build(
+            config.channel_kind,
+            service=config.service,
+            settings=config.settings,
+            secrets=config.secrets,
+            timeout=config.breaker.timeout,
+            max_in_flight=config.limits.max_in_flight,
+            network=NetworkPolicy(allow_private=settings.DELIVERY_PRIVATE_NETWORKS == "allow"),
+        )
+        return Lane(config, channel, breaker(config.service))
+
+    @staticmethod
+    def forget_connection() -> None:
+        """Close this thread's connection; the next statement opens a new one."""
+        connection.close()
+
+    @staticmethod
+    def _templates(names: set[tuple[str, int | None]]) -> Templates:
+        found: Templates = {}
+        for name, version in names:
+            rows = MessageTemplate.objects.filter(name=name).order_by("-version")
+            row = rows.filter(version=version).first() if version else rows.first()
+            found[name, version] = (row.body, row.content_type) if row else (MISSING_TEMPLATE, "text/plain")
+        return found
+
+    @staticmethod
+    def _pause_gone(service: str) -> None:
+        pause(
+            name=service,
+            actor=SYSTEM,
+            reason="The destination answered 410 Gone: it does not want any more messages. "
+            "Ask its owner, correct the address, then resume.",
+        )
+
+
+def _config_of(service: Service) -> LaneConfig:
+    return LaneConfig(
+        service=service.name,
+        version=(service.config_version, service.updated_at),
+        channel_kind=service.channel,
+        settings=service.settings,
+        secrets=tuple(service.secrets()),
+        retry=service.retry_policy,
+        breaker=service.breaker_policy,
+        limits=service.limits_policy,
+        ordering=service.ordering_policy,
+    )
