@@ -105,7 +105,7 @@ class PostgresDialect:
                   AND e.status IN ('PENDING', 'RETRYING', 'SENDING') AND e.id <> p.id
                   AND (e.status = 'SENDING' OR (e.id < p.id AND NOT (
                        %(skip)s AND e.status = 'RETRYING' AND e.due_at > statement_timestamp()))))),
-        held AS (UPDATE notification_outbox SET held = TRUE WHERE id IN (SELECT id FROM behind) RETURNING id)
+        held AS (UPDATE notification_outbox SET held = TRUE WHERE id IN (SELECT id FROM behind) RETURNING id),
         taken AS (
             UPDATE notification_outbox SET status = 'SENDING', claim_id = %(claim)s, claimed_by = %(worker)s,
                 lease_until = statement_timestamp() + %(lease)s * interval '1 second'
