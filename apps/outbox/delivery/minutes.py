@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -11,7 +10,7 @@ from django.db.models import F
 
 from apps.outbox.delivery.outcome import Settlement
 from apps.outbox.models import AttemptOutcome, DeliveryMinute, MessageStatus
-from apps.outbox.stats import LATENCY_BOUNDS_MS
+from apps.outbox.stats import add_histograms, bucket_of, empty_histogram
 
 MINUTE_COUNTERS: Final = ("sent", "failed", "timed_out", "slowed", "died", "expired", "duration_ms")
 
@@ -40,7 +39,7 @@ def this_minute() -> datetime:
 
 def empty_minute(service: str, minute: datetime) -> DeliveryMinute:
     counters = dict.fromkeys(MINUTE_COUNTERS, 0)
-    return DeliveryMinute(service=service, minute=minute, latency=[0] * (len(LATENCY_BOUNDS_MS) + 1), **counters)
+    return DeliveryMinute(service=service, minute=minute, latency=empty_histogram(), **counters)
 
 
 def _add(row: DeliveryMinute, item: Settlement) -> None:
@@ -49,7 +48,7 @@ def _add(row: DeliveryMinute, item: Settlement) -> None:
     row.died += item.verdict.status is MessageStatus.DLQ
     if outcome is AttemptOutcome.SENT:
         row.sent += 1
-        row.latency[bisect_left(LATENCY_BOUNDS_MS, milliseconds)] += 1
+        row.latency[bucket_of(milliseconds)] += 1
     elif outcome in (AttemptOutcome.TIMED_OUT, AttemptOutcome.AMBIGUOUS):
         row.timed_out += 1
     elif outcome is AttemptOutcome.SLOWED:
@@ -66,11 +65,13 @@ def add_minutes(rows: Sequence[DeliveryMinute]) -> None:
     if not rows:
         return
     DeliveryMinute.objects.bulk_create(
-        [DeliveryMinute(service=row.service, minute=row.minute, latency=[0] * len(row.latency)) for row in rows],
+        [DeliveryMinute(service=row.service, minute=row.minute, latency=empty_histogram()) for row in rows],
         ignore_conflicts=True,
     )
     for row in rows:
         found = DeliveryMinute.objects.filter(service=row.service, minute=row.minute)
         kept = found.select_for_update().values_list("latency", flat=True).get()
-        total = [ours + theirs for ours, theirs in zip(row.latency, kept, strict=True)]
-        found.update(latency=total, **{name: F(name) + getattr(row, name) for name in MINUTE_COUNTERS})
+        found.update(
+            latency=add_histograms([row.latency, kept]),
+            **{name: F(name) + getattr(row, name) for name in MINUTE_COUNTERS},
+        )
