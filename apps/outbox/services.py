@@ -11,11 +11,11 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.core import context
 from apps.core.errors import NotFound, PortalError
 from apps.idempotency.services import run_once
 from apps.outbox.acceptance import UNSET, Checked, NewMessage, check, from_mapping
-from apps.outbox.models import Message, MessageStatus
+from apps.outbox.insert import insert
+from apps.outbox.models import MessageStatus
 from apps.outbox.nudge import nudge
 from apps.services.models import Service
 
@@ -94,7 +94,7 @@ def enqueue_many(items: Sequence[Mapping[str, Any]]) -> list[Accepted | PortalEr
     """Accept a batch in one transaction, with an answer per item; a bad item does not stop the others."""
     answers: list[Accepted | PortalError] = []
     channels: dict[str, str] = {}
-    plain: list[tuple[int, Message]] = []
+    plain: list[tuple[int, Checked]] = []
     with transaction.atomic():
         for position, item in enumerate(items):
             try:
@@ -102,13 +102,12 @@ def enqueue_many(items: Sequence[Mapping[str, Any]]) -> list[Accepted | PortalEr
                 if checked.message.idempotency_key:
                     answers.append(_accept_checked(checked))
                     continue
-                plain.append((position, _row(checked)))
+                plain.append((position, checked))
                 answers.append(Accepted(0, checked.message.service, MessageStatus.PENDING))
             except PortalError as error:
                 answers.append(error)
-        rows = Message.objects.bulk_create([row for _, row in plain], batch_size=500)
-        for (position, _), row in zip(plain, rows, strict=True):
-            answers[position] = Accepted(row.pk, row.service_id, MessageStatus.PENDING)
+        for (position, checked), message_id in zip(plain, insert([item for _, item in plain]), strict=True):
+            answers[position] = Accepted(message_id, checked.message.service, MessageStatus.PENDING)
         nudge()
     return answers
 
@@ -147,37 +146,8 @@ def _accept_checked(checked: Checked) -> Accepted:
 
 
 def _store(checked: Checked) -> Accepted:
-    row = _row(checked)
-    row.save(force_insert=True)
-    return Accepted(row.pk, row.service_id, MessageStatus.PENDING)
-
-
-def _row(checked: Checked) -> Message:
-    message = checked.message
-    return Message(
-        service_id=message.service,
-        recipient=message.recipient,
-        subject=message.subject,
-        body_template=message.body_template,
-        body_data=dict(message.body_data or {}),
-        template=message.template,
-        template_version=checked.template_version,
-        json=checked.json_text,
-        payload=message.payload,
-        content_type=message.content_type,
-        headers=dict(message.headers or {}),
-        tenant_id=message.tenant_id,
-        priority=message.priority,
-        ordering_key=message.ordering_key,
-        send_after=message.send_after,
-        expires_at=message.expires_at,
-        max_attempts=message.max_attempts,
-        idempotency_key=message.idempotency_key,
-        source=message.source,
-        edited_from=message.edited_from,
-        request_id=context.request_id.get(),
-        traceparent=context.traceparent.get(),
-    )
+    (message_id,) = insert([checked])
+    return Accepted(message_id, checked.message.service, MessageStatus.PENDING)
 
 
 def _fingerprint(checked: Checked) -> bytes:

@@ -1,0 +1,88 @@
+"""The INSERT of accepting, written by hand: the columns a caller gives and nothing else.
+
+Every other column has its default in the database, so this is what plain SQL from another program does
+too. Django's ``bulk_create`` compiles an expression per defaulted column and row: 550 µs a row against 40.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.db import connection
+
+from apps.core import context
+from apps.outbox.acceptance import Checked
+
+COLUMNS: Final = (
+    "service",
+    "tenant_id",
+    "recipient",
+    "subject",
+    "body_template",
+    "body_data",
+    "template",
+    "template_version",
+    "json",
+    "payload",
+    "content_type",
+    "headers",
+    "priority",
+    "ordering_key",
+    "idempotency_key",
+    "send_after",
+    "expires_at",
+    "max_attempts",
+    "request_id",
+    "traceparent",
+    "source",
+    "edited_from",
+)
+# SQLite takes 32,766 parameters in one statement.
+ROWS_PER_STATEMENT: Final = 1000
+ONE_ROW: Final = f"({', '.join(['%s'] * len(COLUMNS))})"
+
+
+def insert(items: Sequence[Checked]) -> list[int]:
+    """Insert messages in order; returns their ids in the same order."""
+    ids: list[int] = []
+    for start in range(0, len(items), ROWS_PER_STATEMENT):
+        ids += _insert_statement(items[start : start + ROWS_PER_STATEMENT])
+    return ids
+
+
+def _insert_statement(items: Sequence[Checked]) -> list[int]:
+    values = ", ".join([ONE_ROW] * len(items))
+    sql = f"INSERT INTO notification_outbox ({', '.join(COLUMNS)}) VALUES {values} RETURNING id"  # noqa: S608  # constants of this file
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value for item in items for value in _row(item)])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _row(checked: Checked) -> tuple[Any, ...]:
+    message = checked.message
+    return (
+        message.service,
+        message.tenant_id,
+        message.recipient,
+        message.subject,
+        message.body_template,
+        json.dumps(dict(message.body_data or {}), ensure_ascii=False, default=str),
+        message.template,
+        checked.template_version,
+        checked.json_text,
+        message.payload,
+        message.content_type,
+        json.dumps(dict(message.headers or {}), ensure_ascii=False),
+        message.priority,
+        message.ordering_key,
+        message.idempotency_key,
+        connection.ops.adapt_datetimefield_value(message.send_after),
+        connection.ops.adapt_datetimefield_value(message.expires_at),
+        message.max_attempts,
+        context.request_id.get(),
+        context.traceparent.get(),
+        message.source,
+        message.edited_from,
+    )
