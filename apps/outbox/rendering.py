@@ -22,7 +22,14 @@ MAX_LOOP_DEPTH: Final = 2
 MAX_OPERAND: Final = 10_000
 # Filters whose output can grow far beyond their input, or that call back into objects.
 REMOVED_FILTERS: Final = ("center", "format", "map", "select", "reject", "selectattr", "rejectattr", "groupby")
-REMOVED_NODES: Final = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.CallBlock)
+REMOVED_NODES: Final[tuple[type[nodes.Node], ...]] = (
+    nodes.Include,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Extends,
+    nodes.Macro,
+    nodes.CallBlock,
+)
 
 
 class RenderingFailed(Exception):
@@ -65,7 +72,7 @@ def _compiled(source: str, html: bool) -> Template:
         raise RenderingFailed(f"the template is longer than {MAX_TEMPLATE_CHARS} characters")
     environment = ENVIRONMENTS[html]
     tree = environment.parse(source)
-    if tree.find(REMOVED_NODES) is not None:
+    if any(tree.find(kind) is not None for kind in REMOVED_NODES):
         raise RenderingFailed("include, import, extends, macro and call are not available in messages")
     if _loop_depth(tree) > MAX_LOOP_DEPTH:
         raise RenderingFailed(f"loops may be nested {MAX_LOOP_DEPTH} deep at most")

@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from django.db import connection, transaction
 
 from apps.outbox.delivery import fairness
-from apps.outbox.models import DeliveryLane
 
 MAX_TENANTS: Final = 64
 LIVE_SQL: Final = "status IN ('PENDING', 'RETRYING') AND NOT held"
@@ -222,14 +221,9 @@ def claim(want: Want, worker: str) -> Claim:
         cursor.execute(sql.lock_lane, [want.service])
         lane = cursor.fetchone()
         if lane is None:
-            return _without_lane(want)
+            # Another worker holds the lane, or the service is paused.
+            return Claim([], wait_s=0.02)
         return _claim_locked(cursor, sql, want, worker, lane)
-
-
-def _without_lane(want: Want) -> Claim:
-    """The lane is locked by another worker, the service is paused, or the lane does not exist yet."""
-    DeliveryLane.objects.bulk_create([DeliveryLane(service_id=want.service)], ignore_conflicts=True)
-    return Claim([], wait_s=0.02)
 
 
 def _claim_locked(cursor: Any, sql: Dialect, want: Want, worker: str, lane: Sequence[Any]) -> Claim:

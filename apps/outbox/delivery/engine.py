@@ -56,6 +56,8 @@ class Engine:
     store: Store
     limits: EngineLimits = field(default_factory=EngineLimits)
     rng: random.Random = field(default_factory=random.SystemRandom)
+    # How much longer than its time-out a send may take before its slot is taken back.
+    stuck_after_s: float = 5.0
     lanes: dict[str, Lane] = field(default_factory=dict)
     _finished: list[Report] = field(default_factory=list)
     _in_flight: dict[asyncio.Task[None], tuple[Lane, Claimed, float]] = field(default_factory=dict)
@@ -216,7 +218,7 @@ class Engine:
 
     def _start(self, lane: Lane, row: Claimed, permit: Permit, templates: Templates) -> None:
         task = asyncio.create_task(self._deliver(lane, row, permit, templates))
-        deadline = time.monotonic() + lane.config.breaker.timeout + 5.0
+        deadline = time.monotonic() + lane.config.breaker.timeout + self.stuck_after_s
         self._in_flight[task] = (lane, row, deadline)
         lane.in_flight += 1
         task.add_done_callback(self._done)

@@ -23,7 +23,7 @@ from apps.outbox.delivery.claim import Claim, Want, claim
 from apps.outbox.delivery.lanes import Lane, LaneConfig
 from apps.outbox.delivery.outcome import Settlement
 from apps.outbox.delivery.settle import settle
-from apps.outbox.models import MessageTemplate
+from apps.outbox.models import DeliveryLane, MessageTemplate
 from apps.services.models import Service
 from apps.services.services import pause
 
@@ -80,12 +80,18 @@ class Store:
     def lane_configs(self) -> Mapping[str, LaneConfig]:
         """Every service that can be delivered to; one that cannot is logged and left out."""
         configs: dict[str, LaneConfig] = {}
-        for service in Service.objects.all():
+        services = list(Service.objects.select_related("deliverylane"))
+        self._make_lanes([service for service in services if not hasattr(service, "deliverylane")])
+        for service in services:
             try:
                 configs[service.name] = _config_of(service)
             except (PortalError, OSError) as error:
                 log.error("service.misconfigured", service=service.name, error=str(error))
         return configs
+
+    @staticmethod
+    def _make_lanes(services: Sequence[Service]) -> None:
+        DeliveryLane.objects.bulk_create([DeliveryLane(service=service) for service in services], ignore_conflicts=True)
 
     @staticmethod
     def open_lane(config: LaneConfig) -> Lane:
