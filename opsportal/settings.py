@@ -125,7 +125,12 @@ def _postgres(parsed: dict[str, Any]) -> dict[str, Any]:
     return {**parsed, "CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
-DATABASES = {"default": _postgres(dict(DATABASE)) if DATABASE else _sqlite(DATA_DIR / "opsportal.sqlite3")}
+if not DATABASE:
+    DATABASES = {"default": _sqlite(DATA_DIR / "opsportal.sqlite3")}
+elif "sqlite" in DATABASE["ENGINE"]:
+    DATABASES = {"default": _sqlite(Path(DATABASE["NAME"]))}
+else:
+    DATABASES = {"default": _postgres(dict(DATABASE))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
