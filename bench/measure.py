@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol
 
+import psycopg
+
 from bench.peers.specs import Setting
 from bench.processes import BenchError, Child
 from bench.servers import Servers
@@ -162,8 +164,10 @@ def drain_once(
             problem = contender.problem(servers, count) if all_there else ""
             if not drain.stats["unique"]:
                 problem = f"nothing arrived: {child.tail(3)}"
+            # There is nothing left to save, and a polite stop takes seconds in some of them.
+            child.stop(0)
         return sample(drain, end, problem)
-    except BenchError as error:
+    except (BenchError, psycopg.Error) as error:
         return Sample(0.0, 0.0, 0.0, 0, 0, str(error))
 
 

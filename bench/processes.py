@@ -136,14 +136,14 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self, grace: float = 8.0) -> None:
-        """Ask, wait ``grace`` seconds, then kill what is left of the tree, by id."""
+        """Ask, wait ``grace`` seconds (0: do not ask), then kill what is left of the tree, by id."""
         pids = tree(self.pid, _stats())
-        if self.process.poll() is None:
+        if grace and self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace)
         self._kill(pids)
-        self.process.wait(grace)
+        self.process.wait(10)
 
     def _kill(self, pids: set[int]) -> None:
         """Only ids that are still in the session this child leads: an id may have been used again."""

@@ -41,8 +41,8 @@ def session() -> requests.Session:
 
 
 def _insert(row: tuple[object, ...]) -> None:
-    """On a connection this thread keeps, as Django's persistent connections do."""
-    if CONFIG.options.get("shared_session"):
+    """On a connection this thread keeps, as Django's persistent connections do; very many threads share a pool."""
+    if CONFIG.options.get("pooled"):
         from bench.peers.pooled import pool
 
         with pool(CONFIG.dsn).connection() as connection:

@@ -1,4 +1,4 @@
-"""A psycopg pool for green threads that live for one task."""
+"""A psycopg pool, for settings with more threads than PostgreSQL should have connections."""
 
 from __future__ import annotations
 

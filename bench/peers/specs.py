@@ -51,23 +51,23 @@ def _asynchronous(module: str) -> Callable[[Setting], list[str]]:
 
 
 def _prefork(concurrency: int, prefetch: int) -> Setting:
-    return Setting(
-        f"prefork -c {concurrency}, prefetch {prefetch}", {"concurrency": concurrency, "prefetch": prefetch}
-    )
+    return Setting(f"prefork -c {concurrency}, prefetch {prefetch}", {"concurrency": concurrency, "prefetch": prefetch})
 
 
 def _gevent(concurrency: int) -> Setting:
-    options = {"kind": "gevent", "concurrency": concurrency, "prefetch": 4, "shared_session": True}
+    options = {"kind": "gevent", "concurrency": concurrency, "prefetch": 4, "shared_session": True, "pooled": True}
     return Setting(f"gevent -c {concurrency}", options)
 
 
 def _threads(kind: str, processes: int, threads: int) -> Setting:
     program = "dramatiq-gevent" if kind == "gevent" else "dramatiq"
-    return Setting(f"{program} -p {processes} -t {threads}", {"kind": kind, "processes": processes, "threads": threads})
+    options = {"kind": kind, "processes": processes, "threads": threads, "pooled": threads > 16}
+    return Setting(f"{program} -p {processes} -t {threads}", options)
 
 
 def _workers(kind: str, count: int) -> Setting:
-    return Setting(f"-k {kind} -w {count}", {"kind": kind, "concurrency": count})
+    pooled = kind != "process" and count > 16
+    return Setting(f"-k {kind} -w {count}", {"kind": kind, "concurrency": count, "pooled": pooled})
 
 
 def _concurrency(count: int, pool: int, delete: str = "never") -> Setting:
@@ -111,7 +111,12 @@ PEERS = (
         "dramatiq",
         _dramatiq,
         {
-            0: (_threads("thread", 4, 8), _threads("thread", 2, 16), _threads("thread", 4, 2), _threads("gevent", 2, 32)),
+            0: (
+                _threads("thread", 4, 8),
+                _threads("thread", 2, 16),
+                _threads("thread", 4, 2),
+                _threads("gevent", 2, 32),
+            ),
             100: (_threads("thread", 4, 32), _threads("thread", 4, 64), _threads("gevent", 2, 250)),
         },
         {0: 12000, 100: 5000},
