@@ -1,0 +1,89 @@
+"""What keeps a service's messages waiting at the door: its breaker, a pause, a provider's Retry-After."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from apps.breakers.selectors import BreakerSnapshot, snapshot_all
+from apps.outbox.models import DeliveryLane
+from apps.services.models import Service
+
+CLOSED: Final = "CLOSED"
+OPEN: Final = "OPEN"
+HALF_OPEN: Final = "HALF_OPEN"
+FORCED_OPEN: Final = "FORCED_OPEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The door of one service, as the database knows it now. ``retry_in`` is in seconds."""
+
+    service: str
+    breaker: str = CLOSED
+    retry_in: float | None = None
+    override_until: datetime | None = None
+    override_by: str = ""
+    override_reason: str = ""
+    paused_at: datetime | None = None
+    paused_by: str = ""
+    paused_reason: str = ""
+    slowed_until: datetime | None = None
+    slowed_by: str = ""
+    max_in_flight: int = 64
+    max_per_second: float | None = None
+
+    @property
+    def probing(self) -> bool:
+        """Half-open, or open and due: a single message is wanted, to find out whether it works again."""
+        due = self.breaker == OPEN and self.retry_in is not None and self.retry_in <= 0
+        return self.paused_at is None and (due or self.breaker == HALF_OPEN)
+
+    @property
+    def shut(self) -> bool:
+        """Nothing goes through: paused, forced open, or open until its reset time."""
+        return self.paused_at is not None or (self.breaker in (OPEN, FORCED_OPEN) and not self.probing)
+
+    def __str__(self) -> str:
+        if self.paused_at is not None:
+            return (
+                f"{self.service} is paused by {self.paused_by or 'someone'}: {self.paused_reason or 'no reason given'}"
+            )
+        if self.breaker == FORCED_OPEN:
+            until = f" until {self.override_until:%H:%M:%S} UTC" if self.override_until else ""
+            return f"the breaker of {self.service} is held open by {self.override_by or 'an operator'}{until}"
+        if self.probing:
+            return f"the breaker of {self.service} is half-open: one message at a time is tried"
+        if self.breaker == OPEN:
+            wait = f", next try in {self.retry_in:.0f} s" if self.retry_in is not None else ""
+            return f"the breaker of {self.service} is open{wait}"
+        return f"{self.service} takes messages"
+
+
+def gates(names: Iterable[str] | None = None) -> dict[str, Gate]:
+    """The gates of the named services, or of all of them. A service that is gone is left out."""
+    services = Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names))
+    lanes = DeliveryLane.objects.in_bulk()
+    breakers = {snapshot.service: snapshot for snapshot in snapshot_all()}
+    return {row.name: _gate(row, lanes.get(row.name), breakers.get(row.name)) for row in services}
+
+
+def _gate(service: Service, lane: DeliveryLane | None, snapshot: BreakerSnapshot | None) -> Gate:
+    limits = service.limits_policy
+    return Gate(
+        service=service.name,
+        breaker=str(snapshot.state) if snapshot else CLOSED,
+        retry_in=snapshot.retry_in if snapshot else None,
+        override_until=snapshot.override_until if snapshot else None,
+        override_by=snapshot.override_by if snapshot else "",
+        override_reason=snapshot.override_reason if snapshot else "",
+        paused_at=service.paused_at,
+        paused_by=service.paused_by,
+        paused_reason=service.paused_reason,
+        slowed_until=lane.slowed_until if lane else None,
+        slowed_by=lane.slowed_by if lane else "",
+        max_in_flight=limits.max_in_flight,
+        max_per_second=limits.max_per_second,
+    )

@@ -1,0 +1,3 @@
+"""Replays: an operator's job that puts dead letters back. docs/design/replay.md tells how and why."""
+
+from __future__ import annotations

@@ -1,0 +1,133 @@
+"""A replay before it is made: how many letters it would put back, which not and why, and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Now
+
+from apps.core.clock import now
+from apps.outbox.deadletters.selection import Selection, select
+from apps.outbox.gates import Gate, gates
+from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, ReplayItem
+
+ACTIVE_ITEM: Final = (ReplayItem.State.WAITING, ReplayItem.State.RELEASED)
+SHOWN_TENANTS: Final = 20
+OUTCOME_TEXT: Final = {
+    "not_dead": "the message is no longer a dead letter",
+    "expired": "the message has expired",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``ineligible`` counts by reason in words. ``ambiguous`` letters are eligible, but may have arrived
+    already. ``services`` and ``tenants`` (the largest 20) count eligible letters. ``waits_for`` says
+    what holds the replay back now. ``estimated_seconds`` is None when nothing is known to go by.
+    """
+
+    total: int
+    eligible: int
+    ineligible: dict[str, int]
+    ambiguous: int
+    services: dict[str, int]
+    tenants: dict[str, int]
+    breakers: dict[str, str]
+    waits_for: list[str]
+    estimated_seconds: float | None
+
+
+def plan_replay(selection: Selection | Mapping[str, Any], *, per_second: float | None = None) -> Plan:
+    """What a replay of ``selection`` would do now; nothing is changed. Raises :class:`Invalid`."""
+    chosen = select(selection)
+    ineligible, eligible = sort_out(chosen)
+    letters = eligible_letters(chosen)
+    services = _counts(letters, "service")
+    doors = gates(services)
+    return Plan(
+        total=eligible + sum(ineligible.values()),
+        eligible=eligible,
+        ineligible=ineligible,
+        ambiguous=letters.filter(ambiguous=True).count(),
+        services=services,
+        tenants=_counts(letters, "tenant_id", SHOWN_TENANTS),
+        breakers={name: gate.breaker for name, gate in doors.items()},
+        waits_for=[str(gate) for gate in doors.values() if gate.shut or gate.probing],
+        estimated_seconds=_estimate(services, doors, per_second),
+    )
+
+
+def eligible_letters(selection: Selection) -> QuerySet[DeadLetter]:
+    """The letters a replay would put back: open, their message still dead and not expired, in no other replay."""
+    expired = Q(message__expires_at__isnull=False, message__expires_at__lte=Now())
+    taken = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("pk")
+    letters = selection.queryset().filter(message__status=MessageStatus.DLQ).exclude(expired)
+    return letters.annotate(taken=Subquery(taken[:1])).filter(taken__isnull=True)
+
+
+def sort_out(selection: Selection, own_replay: int | None = None) -> tuple[dict[str, int], int]:
+    """Count what is left out, by reason, and what is not. Items of ``own_replay`` are not left out."""
+    active = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("replay_id")
+    rows = (
+        selection.queryset()
+        .annotate(
+            taken_by=Subquery(active[:1]),
+            outcome=Case(
+                When(message__expires_at__lte=Now(), then=Value("expired")),
+                When(~Q(message__status=MessageStatus.DLQ), then=Value("not_dead")),
+                default=Value("eligible"),
+            ),
+        )
+        .order_by()
+        .values_list("taken_by", "outcome")
+        .annotate(letters=Count("id"))
+    )
+    left_out: dict[str, int] = {}
+    eligible = 0
+    for taken_by, outcome, letters in rows:
+        if taken_by is not None and taken_by != own_replay:
+            reason = f"already in replay {taken_by}"
+        elif taken_by == own_replay is not None or outcome == "eligible":
+            eligible += letters
+            continue
+        else:
+            reason = OUTCOME_TEXT[outcome]
+        left_out[reason] = left_out.get(reason, 0) + letters
+    closed = len(selection.ids) - eligible - sum(left_out.values()) if selection.ids else 0
+    return (left_out | {"not an open dead letter": closed}) if closed else left_out, eligible
+
+
+def _counts(letters: QuerySet[DeadLetter], field: str, limit: int | None = None) -> dict[str, int]:
+    counted = letters.order_by().values_list(field).annotate(letters=Count("id")).order_by("-letters", field)
+    return dict(counted[:limit])
+
+
+def _estimate(services: Mapping[str, int], doors: Mapping[str, Gate], per_second: float | None) -> float | None:
+    """The slowest service decides: each is sent to side by side, all of them within ``per_second``."""
+    times = [sum(services.values()) / per_second] if per_second else []
+    for name, letters in services.items():
+        rate = _rate_of(name, doors.get(name))
+        if rate:
+            times.append(letters / rate)
+    return max(times) if times else None
+
+
+def _rate_of(service: str, gate: Gate | None) -> float | None:
+    """Messages per second to expect: the limit, or slots divided by how long a delivery took lately."""
+    if gate is None:
+        return None
+    if gate.max_per_second:
+        return gate.max_per_second
+    lately = DeliveryMinute.objects.filter(service=service, minute__gte=now() - timedelta(hours=1))
+    sums = lately.aggregate(
+        spent=Sum("duration_ms"), sent=Sum("sent"), failed=Sum("failed"), timed_out=Sum("timed_out")
+    )
+    attempts = (sums["sent"] or 0) + (sums["failed"] or 0) + (sums["timed_out"] or 0)
+    if not attempts:
+        return None
+    mean_s = max((sums["spent"] or 0) / attempts / 1000, 0.001)
+    return gate.max_in_flight / mean_s

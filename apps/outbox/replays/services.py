@@ -1,0 +1,203 @@
+"""What a person does with replays: make one, pause it, let it go on, cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Now
+
+from apps.audit.services import record
+from apps.core.actor import REPLAYS_RUN, Actor, require
+from apps.core.errors import Conflict, Invalid, NotFound
+from apps.outbox.deadletters.selection import Selection, select
+from apps.outbox.models import Replay, ReplayItem, ReplayState
+from apps.outbox.replays.planning import eligible_letters, sort_out
+from apps.outbox.replays.progress import RUNNING_STATES, count_items, failed_percent
+
+log = structlog.get_logger(__name__)
+
+MAX_PER_SECOND: Final = 100_000
+
+
+@transaction.atomic
+def create_replay(
+    *,
+    selection: Selection | Mapping[str, Any],
+    actor: Actor,
+    reason: str = "",
+    canary: int = 0,
+    per_second: float | None = None,
+    stop_above_percent: float = 20.0,
+) -> Replay:
+    """Make a replay of the open dead letters ``selection`` means now; later deaths do not join it.
+
+    ``canary`` letters go first, and the rest only if all of those were sent. ``per_second`` limits how
+    many are put back (None: as fast as the service takes them). Above ``stop_above_percent`` failures it
+    stops by itself. A letter that is in another unfinished replay is left out, so two people who press
+    at once put each letter back once. Raises :class:`Invalid`, and :class:`Conflict` if none is left.
+    """
+    require(actor, REPLAYS_RUN)
+    chosen = select(selection)
+    _check_numbers(canary, per_second, stop_above_percent)
+    replay = Replay.objects.create(
+        state=ReplayState.CANARY if canary else ReplayState.RUNNING,
+        selection=chosen.as_dict(),
+        reason=reason.replace("\x00", "").strip(),
+        created_by=str(actor)[:200],
+        canary=canary,
+        per_second=per_second,
+        stop_above_percent=stop_above_percent,
+    )
+    total = _insert_items(replay, chosen)
+    left_out, _ = sort_out(chosen, own_replay=replay.pk)
+    if not total:
+        raise Conflict(_nothing_to_replay(chosen, left_out), detail={"left_out": left_out})
+    _keep_plan(replay, total, left_out)
+    record(
+        actor=actor,
+        action="replay.started",
+        target=f"replay {replay.pk}",
+        after=_shown(replay) | {"left_out": left_out},
+        reason=reason,
+    )
+    log.info("replay.started", replay_id=replay.pk, letters=total, left_out=left_out, actor=str(actor))
+    return Replay.objects.get(pk=replay.pk)
+
+
+def pause(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
+    """Put nothing more back for now. What was put back already goes on."""
+    return _move(replay_id, actor, "replay.paused", reason, RUNNING_STATES, _pause)
+
+
+def resume(*, replay_id: int, actor: Actor, reason: str = "", stop_above_percent: float | None = None) -> Replay:
+    """Go on. A replay that stopped by itself needs a ``stop_above_percent`` above what failed so far."""
+    if stop_above_percent is not None:
+        _check_numbers(0, None, stop_above_percent)
+
+    def go_on(replay: Replay) -> None:
+        _resume(replay, stop_above_percent)
+
+    return _move(replay_id, actor, "replay.resumed", reason, (ReplayState.PAUSED, ReplayState.STOPPED), go_on)
+
+
+def cancel(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
+    """Give the waiting letters back, open as they were. What was put back already goes on and is counted."""
+    unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
+    return _move(replay_id, actor, "replay.cancelled", reason, unfinished, _cancel)
+
+
+def _check_numbers(canary: Any, per_second: Any, stop_above_percent: Any) -> None:
+    problems = []
+    if isinstance(canary, bool) or not isinstance(canary, int) or not 0 <= canary <= 10_000:
+        problems.append({"field": "canary", "message": "must be a whole number from 0 to 10000"})
+    if per_second is not None and not _within(per_second, 0.01, MAX_PER_SECOND):
+        problems.append({"field": "per_second", "message": f"must be a number from 0.01 to {MAX_PER_SECOND}"})
+    if not _within(stop_above_percent, 0, 100):
+        problems.append({"field": "stop_above_percent", "message": "must be a number from 0 to 100"})
+    if problems:
+        raise Invalid.fields(problems)
+
+
+def _within(value: Any, least: float, most: float) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and isfinite(value) and least <= value <= most
+
+
+def _insert_items(replay: Replay, selection: Selection) -> int:
+    """One statement, in the order of the messages. A letter that another replay took in the same moment
+    breaks the unique index ``replay_item_active_once`` and is left out. Returns how many went in.
+    """
+    letters = eligible_letters(selection).order_by("message_id").annotate(replay=Value(replay.pk))
+    sql, parameters = letters.values_list("replay", "pk", F("message_id")).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO replay_item (replay_id, dead_letter_id, message_id) {sql} ON CONFLICT DO NOTHING",
+            parameters,
+        )
+        return int(cursor.rowcount)
+
+
+def _keep_plan(replay: Replay, total: int, left_out: Mapping[str, int]) -> None:
+    services = replay.items.order_by().values_list("dead_letter__service", flat=True).distinct()
+    replay.total = total
+    replay.selection = replay.selection | {"services": sorted(services)}
+    if left_out:
+        replay.note = "Left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + "."
+    replay.save(update_fields=["total", "selection", "note"])
+
+
+def _nothing_to_replay(selection: Selection, left_out: Mapping[str, int]) -> str:
+    if not left_out:
+        return f"No open dead letter matches {selection}, so there is nothing to replay."
+    why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    return f"None of the dead letters can be replayed: {why}."
+
+
+def _move(
+    replay_id: int, actor: Actor, action: str, reason: str, legal: tuple[ReplayState, ...], change: Any
+) -> Replay:
+    require(actor, REPLAYS_RUN)
+    with transaction.atomic():
+        replay = Replay.objects.select_for_update().filter(pk=replay_id).first()
+        if replay is None:
+            raise NotFound(f"There is no replay {replay_id}.")
+        if replay.state not in legal:
+            raise Conflict(
+                f"Replay {replay_id} is {replay.state}; this needs one that is {' or '.join(legal)}.",
+                detail={"state": replay.state},
+            )
+        before = _shown(replay)
+        change(replay)
+        replay.save()
+        record(
+            actor=actor,
+            action=action,
+            target=f"replay {replay_id}",
+            before=before,
+            after=_shown(replay),
+            reason=reason,
+        )
+    log.info(action, replay_id=replay_id, actor=str(actor))
+    return Replay.objects.get(pk=replay_id)
+
+
+def _pause(replay: Replay) -> None:
+    replay.resume_state, replay.state = replay.state, ReplayState.PAUSED
+
+
+def _resume(replay: Replay, stop_above_percent: float | None) -> None:
+    if stop_above_percent is not None:
+        replay.stop_above_percent = stop_above_percent
+    if replay.state == ReplayState.STOPPED:
+        count_items(replay)
+        failed = failed_percent(replay)
+        if failed > replay.stop_above_percent:
+            raise Conflict(
+                f"{failed:.0f} % of replay {replay.pk} failed again, more than its limit of "
+                f"{replay.stop_above_percent:g} %. Correct the cause and resume with a higher stop_above_percent, "
+                "or cancel it.",
+                detail={"failed_percent": failed},
+            )
+    # What stopped in its canary goes on with everything: the person who resumes it has seen the failure.
+    replay.state = replay.resume_state or ReplayState.RUNNING
+    replay.resume_state = ""
+    replay.advanced_at = None
+
+
+def _cancel(replay: Replay) -> None:
+    replay.items.filter(state=ReplayItem.State.WAITING).update(
+        state=ReplayItem.State.SKIPPED, note="the replay was cancelled", settled_at=Now()
+    )
+    count_items(replay)
+    replay.state = ReplayState.CANCELLED
+    replay.finished_at = Now()
+
+
+def _shown(replay: Replay) -> dict[str, Any]:
+    names = ("state", "selection", "total", "sent", "failed", "skipped", "canary", "per_second", "stop_above_percent")
+    return {name: getattr(replay, name) for name in names}
