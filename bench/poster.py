@@ -1,4 +1,4 @@
-"""Posts messages to the API: `python -m bench.poster URL KEY COUNT BATCH IN_FLIGHT`; prints accepted messages per second."""
+"""Posts to the API and prints accepted messages per second: `python -m bench.poster URL KEY COUNT BATCH IN_FLIGHT`."""
 
 from __future__ import annotations
 

@@ -9,17 +9,20 @@ from bench.measure import Figure
 from bench.payload import BYTES
 
 NOTE = f"""\
-Every contender posts the same {BYTES} bytes to the same provider: one process on loopback that counts requests and unique ids
-and answers 200 after 0 or 100 ms. The queue is filled first, then the worker is started; the rate is from the first request to
-the last new id at the provider. CPU is what the worker's processes, and beside it the database and the broker, used per 1,000
-messages, from a tenth of the messages on, so that start-up is not charged. Rounds are interleaved; a figure is the median, with the
-range in brackets. Each contender was tried with the settings of the sweep below, and the best one was measured again.
+Every contender posts the same {BYTES} bytes to the same provider: one process on loopback that counts requests and
+unique ids and answers 200 after 0 or 100 ms. The queue is filled first, then the worker is started; the rate is from
+the first request to the last new id at the provider. CPU is what the worker's processes, and beside it the database and
+the broker, used per 1,000 messages, in ms, from a tenth of the messages on, so that start-up is not charged. Rounds are
+interleaved; a figure is the median, with the range in brackets. Each contender was tried with the settings of the sweep
+below, and the best one was measured again.
 
-"Record" says whether an attempt record is written to PostgreSQL for each message. Ours always writes it. The peers do not; in the
-second form their task inserts the same columns, one row per message, on a persistent connection (asyncpg's pool for the asynchronous ones).
+"Record" says whether an attempt record is written to PostgreSQL for each message. Ours always writes one, into its own
+database. The peers write none; in their second form the task inserts the same columns, one row per message, over a
+connection it keeps (asyncpg's pool in the asynchronous ones).
 
-What these figures do not say: everything shares one machine, so no network is crossed; PostgreSQL commits to disk where Valkey may lose its
-last second; huey does not acknowledge, so a killed worker loses its task; ours and the asynchronous peers run one process, the others several.
+What these figures do not say: everything shares one machine, so no network is crossed. PostgreSQL commits to disk,
+where Valkey may lose its last second. huey does not acknowledge, so a killed worker loses its task. Ours,
+procrastinate and pgqueuer run one process, the others several.
 """
 
 
