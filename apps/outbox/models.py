@@ -139,6 +139,7 @@ class Message(models.Model):
             models.Index(fields=["idempotency_key"], name="outbox_idempotency", condition=~Q(idempotency_key="")),
             models.Index(fields=["service", "-id"], name="outbox_service_newest"),
             models.Index(fields=["replay_id"], name="outbox_replay", condition=Q(replay_id__isnull=False)),
+            models.Index(fields=["edited_from"], name="outbox_edited", condition=Q(edited_from__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -249,6 +249,10 @@ class Migration(migrations.Migration):
             model_name='message',
             index=models.Index(condition=models.Q(('replay_id__isnull', False)), fields=['replay_id'], name='outbox_replay'),
         ),
+        migrations.AddIndex(
+            model_name='message',
+            index=models.Index(condition=models.Q(('edited_from__isnull', False)), fields=['edited_from'], name='outbox_edited'),
+        ),
         migrations.AddConstraint(
             model_name='message',
             constraint=models.CheckConstraint(condition=models.Q(('priority__range', (0, 9))), name='outbox_priority_0_to_9'),
