@@ -72,7 +72,7 @@ class ChannelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    secret_ref: str = Field("", max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z|^\Z")
+    secret_ref: str = Field("", max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$")
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:

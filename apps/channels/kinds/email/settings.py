@@ -26,11 +26,11 @@ class EmailSettings(ChannelSettings):
     tls: Tls = "starttls"
     verify: bool = True
     ca_file: str = ""
-    username: str = Field("", max_length=320, pattern=r"^[^\x00-\x1f]*\Z")
+    username: str = Field("", max_length=320, pattern=r"^[^\x00-\x1f]*$")
     from_address: str = Field(max_length=320)
-    from_name: str = Field("", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")
+    from_name: str = Field("", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
     reply_to: str = Field("", max_length=320)
-    hello: str = Field("", max_length=253, pattern=r"^[A-Za-z0-9.:\[\]-]*\Z")
+    hello: str = Field("", max_length=253, pattern=r"^[A-Za-z0-9.:\[\]-]*$")
     max_connections: int = Field(10, ge=0, le=1000)
     max_messages_per_connection: int = Field(100, ge=1, le=100_000)
 

@@ -23,8 +23,8 @@ class HttpSettings(ChannelSettings):
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
     headers: HeaderMap = Field(default_factory=dict)
     auth: Auth | None = None
-    username: str = Field("", max_length=200, pattern=r"^[^:\x00-\x1f]*\Z")
-    auth_header: str = Field("", max_length=100, pattern=r"^[A-Za-z0-9-]*\Z")
+    username: str = Field("", max_length=200, pattern=r"^[^:\x00-\x1f]*$")
+    auth_header: str = Field("", max_length=100, pattern=r"^[A-Za-z0-9-]*$")
     proxy: WebAddress | Literal[""] = ""
     ca_file: str = ""
 

@@ -18,7 +18,7 @@ class SlackSettings(ChannelSettings):
     mode: Literal["webhook", "api"] = "webhook"
     url: WebAddress | Literal[""] = ""
     base_url: WebAddress = "https://slack.com/api"
-    channel: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f]*\Z")
+    channel: str = Field("", max_length=100, pattern=r"^[^\x00-\x1f]*$")
 
     @model_validator(mode="after")
     def _fields_fit_the_mode(self) -> Self:

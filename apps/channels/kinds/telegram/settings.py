@@ -13,7 +13,7 @@ class TelegramSettings(ChannelSettings):
     """The secret is the bot's token. ``chat_id`` is where messages without a recipient go."""
 
     base_url: WebAddress = "https://api.telegram.org"
-    chat_id: str = Field("", max_length=64, pattern=r"^(-?[0-9]+|@[A-Za-z0-9_]+)?\Z")
+    chat_id: str = Field("", max_length=64, pattern=r"^(-?[0-9]+|@[A-Za-z0-9_]+)?$")
     parse_mode: Literal["", "HTML", "MarkdownV2"] = ""
     disable_notification: bool = False
 
