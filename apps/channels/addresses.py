@@ -18,19 +18,18 @@ Network = IPv4Network | IPv6Network
 POLICY_SETTING: Final = "DELIVERY_PRIVATE_NETWORKS"
 
 
-def _networks(**ranges: str) -> list[tuple[str, Network]]:
-    return [(name.replace("_", " "), ip_network(part)) for name, text in ranges.items() for part in text.split()]
-
-
 # Never a destination, whatever the policy says. The first that matches gives the reason.
-ALWAYS_REFUSED: Final = _networks(
-    a_cloud_metadata_address="169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 100.100.100.200/32 "
+_NEVER: Final = {
+    "a cloud metadata address": "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 100.100.100.200/32 "
     "168.63.129.16/32 192.0.0.192/32 fd00:ec2::/32 fd20:ce::254/128",
-    a_link_local_address="169.254.0.0/16 fe80::/10",
-    an_unspecified_address="0.0.0.0/8 ::/128",
-    a_multicast_address="224.0.0.0/4 ff00::/8",
-    a_reserved_address="240.0.0.0/4",
-)
+    "a link-local address": "169.254.0.0/16 fe80::/10",
+    "an unspecified address": "0.0.0.0/8 ::/128",
+    "a multicast address": "224.0.0.0/4 ff00::/8",
+    "a reserved address": "240.0.0.0/4",
+}
+ALWAYS_REFUSED: Final[list[tuple[str, Network]]] = [
+    (name, ip_network(part)) for name, ranges in _NEVER.items() for part in ranges.split()
+]
 # Private although the standard library calls them global.
 ALSO_PRIVATE: Final = [ip_network("fec0::/10"), ip_network("64:ff9b:1::/48")]
 NAT64: Final = [ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("::/96")]
@@ -45,20 +44,26 @@ def refusal(text: str, policy: NetworkPolicy) -> str | None:
     address = _parse(text)
     if address is None:
         return f"{text} is not an IP address"
-    for candidate in (address, *_carried(address)):
-        reason = _refused(candidate, policy)
-        if reason:
-            return f"{text} is {reason}" if candidate == address else f"{text} carries {candidate}, {reason}"
+    candidates = [address, *_carried(address)]
+    for judge in (_never, _private):
+        for candidate in candidates:
+            reason = judge(candidate, policy)
+            if reason:
+                return f"{text} is {reason}" if candidate == address else f"{text} carries {candidate}, {reason}"
     return None
 
 
-def _refused(address: Address, policy: NetworkPolicy) -> str | None:
+def _never(address: Address, _: NetworkPolicy) -> str | None:
     for name, network in ALWAYS_REFUSED:
         if address.version == network.version and address in network:
             return f"{name}; deliveries never go there"
-    if not policy.allow_private and _is_private(address):
-        return f"a private, loopback or otherwise not public address; {POLICY_SETTING} is deny"
     return None
+
+
+def _private(address: Address, policy: NetworkPolicy) -> str | None:
+    if policy.allow_private or not _is_private(address):
+        return None
+    return f"a private, loopback or otherwise not public address; {POLICY_SETTING} is deny"
 
 
 def _is_private(address: Address) -> bool:
