@@ -20,7 +20,7 @@ def count_items(replay: Replay) -> int:
     many still wait. Items whose message was pruned are gone and count as skipped.
     """
     rows = ReplayItem.objects.filter(replay_id=replay.pk).order_by().values_list("state").annotate(items=Count("id"))
-    counts = {str(state): items for state, items in rows}
+    counts: dict[str, int] = {str(state): items for state, items in rows}
     gone = max(0, replay.total - sum(counts.values()))
     replay.released = counts.get(State.RELEASED, 0)
     replay.sent = counts.get(State.SENT, 0)
