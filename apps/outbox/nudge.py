@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 import structlog
+from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -41,9 +42,10 @@ class Nudger:
 
     @staticmethod
     def _send() -> None:
-        from apps.outbox.tasks import deliver  # tasks import the services that nudge
-
-        deliver.apply_async(expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True)
+        # By name: a process that only accepts need not import the engine.
+        current_app.send_task(
+            "outbox.deliver", queue="delivery", expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True
+        )
 
 
 nudge_now: Final = Nudger()

@@ -23,7 +23,7 @@ def test_html_is_escaped_only_in_html() -> None:
 
 
 def test_an_unknown_variable_is_named() -> None:
-    with pytest.raises(RenderingFailed, match="'total' is undefined.*body_data"):
+    with pytest.raises(RenderingFailed, match=r"'total' is undefined.*body_data"):
         render("{{ total }}", {})
 
 
