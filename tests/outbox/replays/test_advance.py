@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.core.actor import Actor
 from apps.core.errors import Conflict
+from apps.outbox.gates import Gate
 from apps.outbox.models import DeadLetter, DeadLetterState, Message, MessageStatus, Replay, ReplayItem, ReplayState
 from apps.outbox.replays import advance as steps
 from apps.outbox.replays.advance import advance, advance_all
@@ -159,6 +160,61 @@ def test_it_finds_its_speed_by_what_settles(lead: Actor) -> None:
     assert step(replay).released == 40
     send(on_their_way(replay))
     assert step(replay).released == 80
+
+
+def with_gates(monkeypatch: pytest.MonkeyPatch, **breakers: str) -> None:
+    doors = {name: Gate(name, breaker=state, retry_in=30.0) for name, state in breakers.items()}
+    monkeypatch.setattr(steps, "gates", lambda names: {name: doors[name] for name in names})
+
+
+def test_an_open_breaker_holds_a_replay_and_nothing_is_lost(lead: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make_service()
+    for _ in range(3):
+        dead(service)
+    replay = create_replay(selection={"service": "midtrans"}, actor=lead)
+    for state in ("OPEN", "FORCED_OPEN"):
+        with_gates(monkeypatch, midtrans=state)
+        assert step(replay).released == 0
+    with_gates(monkeypatch, midtrans="CLOSED")
+    assert step(replay).released == 3
+
+
+def test_half_open_gets_one_letter_to_probe_with(lead: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without fresh messages a service would otherwise never be found to work again."""
+    service = make_service()
+    for _ in range(3):
+        dead(service)
+    replay = create_replay(selection={"service": "midtrans"}, actor=lead)
+    with_gates(monkeypatch, midtrans="HALF_OPEN")
+    for _ in range(3):
+        assert step(replay).released == 1
+
+
+def test_one_service_that_waits_does_not_hold_up_the_others(lead: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = make_service("slow"), make_service("fast")
+    for _ in range(4):
+        dead(slow)
+        dead(fast)
+    replay = create_replay(selection={"everything": True}, actor=lead, per_second=6)
+    with_gates(monkeypatch, slow="OPEN", fast="CLOSED")
+    replay = step(replay)
+    assert set(Message.objects.filter(pk__in=on_their_way(replay)).values_list("service_id", flat=True)) == {"fast"}
+    assert replay.released == 4
+    with_gates(monkeypatch, slow="CLOSED", fast="CLOSED")
+    assert step(replay).released == 6
+    seconds_pass(replay, 1)
+    assert step(replay).released == 8
+
+
+def test_services_share_the_rate(lead: Actor) -> None:
+    one, two = make_service("one"), make_service("two")
+    for _ in range(10):
+        dead(one)
+    for _ in range(10):
+        dead(two)
+    replay = step(create_replay(selection={"everything": True}, actor=lead, per_second=4))
+    services = Message.objects.filter(pk__in=on_their_way(replay)).values_list("service_id", flat=True)
+    assert sorted(services) == ["one", "one", "two", "two"]
 
 
 def test_letters_go_in_the_order_of_their_messages(lead: Actor) -> None:
