@@ -117,8 +117,9 @@ def _put_back(replay: Replay, looked: Looked, now: datetime) -> None:
         names = [name for name in services[turn:] + services[:turn] if room.get(name, 0) > 0]
         for name, quota in shares(names, budget):
             only = None if len(services) == 1 else name
-            done = release(replay, min(quota, room[name]), service=only)
-            room[name] -= done
+            want = min(quota, room[name])
+            done = release(replay, want, service=only)
+            room[name] = room[name] - done if done == want else 0
             budget -= done
             if replay.per_second is not None:
                 replay.tokens -= done
