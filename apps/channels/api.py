@@ -15,7 +15,7 @@ from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
 from apps.channels.classify import failure
 from apps.channels.headers import check_values, refused
 from apps.channels.network import Lookup, system_lookup
-from apps.channels.text import Redactor, snippet
+from apps.channels.text import Redactor, clean, snippet
 from apps.channels.transport import USER_AGENT, Answer, HttpTransport, utc_now
 from apps.core.errors import Invalid
 
@@ -80,7 +80,7 @@ class ApiChannel(ABC):
         await self._transport.close()
 
     def receipt(self, answer: Answer, provider_id: Any = "") -> Receipt:
-        return Receipt(answer.status, self._redact.excerpt(answer.body), str(provider_id or "")[:200])
+        return Receipt(answer.status, self._redact.excerpt(answer.body), clean(str(provider_id or ""))[:200])
 
     def by_status(self, answer: Answer, *, now: datetime | None = None) -> DeliveryError:
         """The error of an answer that is not 2xx, by its status alone."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from apps.channels.text import clean
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
@@ -84,9 +86,9 @@ class DeliveryError(Exception):
         return self.message
 
     def without(self, redact: Callable[[str], str]) -> DeliveryError:
-        """The same error with secrets masked in everything that will be stored or shown."""
-        self.message = redact(self.message)
-        self.response_excerpt = redact(self.response_excerpt)
+        """The same error, with secrets masked in everything that will be stored or shown, and storable."""
+        self.message = redact(clean(self.message))
+        self.response_excerpt = redact(clean(self.response_excerpt))
         self.args = (self.message,)
         return self
 

@@ -18,6 +18,11 @@ def storable(data: bytes) -> str:
     return data.decode("utf-8", "replace").replace("\x00", "")
 
 
+def clean(text: str) -> str:
+    """Storable text out of foreign headers, replies and JSON, which may hold halves of surrogate pairs."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\x00", "")
+
+
 def inflated(data: bytes, encoding: str, cap: int) -> bytes:
     """At most ``cap`` bytes of what ``data`` unpacks to, so that a small answer cannot fill the memory."""
     kind = encoding.strip().lower()

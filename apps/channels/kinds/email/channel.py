@@ -16,7 +16,7 @@ from apps.channels.kinds.email.message import Mail, compose
 from apps.channels.kinds.email.session import ConnectionStale, Progress, Session, opened
 from apps.channels.kinds.email.settings import EmailSettings
 from apps.channels.network import AddressRefused, Lookup, Names, system_lookup
-from apps.channels.text import Redactor, snippet
+from apps.channels.text import Redactor, clean, snippet
 from apps.channels.transport import utc_now
 from apps.core.errors import Invalid
 
@@ -57,7 +57,8 @@ class EmailChannel:
             answer = await self._within_time(mail, progress)
         except DeliveryError as error:
             raise error.without(self._redact) from None
-        return Receipt(250, self._redact(answer), _queue_id(answer))
+        answer = self._redact(clean(answer))
+        return Receipt(250, answer, _queue_id(answer))
 
     async def close(self) -> None:
         """Close every idle connection."""

@@ -52,6 +52,11 @@ KEPT: Final = rules.RESERVED | frozenset(
 )
 
 
+# Bodies in seven bits, which every server on the way takes.
+ASCII: Final = SMTP.clone(cte_type="7bit")
+UTF8: Final = SMTPUTF8.clone(cte_type="7bit")
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
     """``utf8`` when the server must know SMTPUTF8 (RFC 6531)."""
@@ -68,7 +73,7 @@ def compose(envelope: Envelope, settings: EmailSettings, *, now: datetime) -> Ma
     recipients = [on_the_wire(address) for address in split(envelope.recipient)]
     sender = on_the_wire(settings.from_address)
     utf8 = any(map(needs_smtputf8, (*recipients, sender, settings.reply_to)))
-    message = EmailMessage(policy=SMTPUTF8 if utf8 else SMTP)
+    message = EmailMessage(policy=UTF8 if utf8 else ASCII)
     _head(message, envelope, settings, recipients, now)
     _content(message, envelope)
     _custom(message, envelope.headers)
@@ -90,16 +95,21 @@ def _check(envelope: Envelope, settings: EmailSettings) -> None:
 def _head(
     message: EmailMessage, envelope: Envelope, settings: EmailSettings, recipients: list[str], now: datetime
 ) -> None:
-    message["From"] = Address(settings.from_name, addr_spec=on_the_wire(settings.from_address))
-    message["To"] = [Address(addr_spec=recipient) for recipient in recipients]
+    message["From"] = _address(on_the_wire(settings.from_address), settings.from_name)
+    message["To"] = [_address(recipient) for recipient in recipients]
     message["Subject"] = envelope.subject
     message["Date"] = format_datetime(now)
     # The same on every attempt, so that mail programs show a message that arrived twice only once.
     message["Message-ID"] = f"<{envelope.wire_id}@{on_the_wire(settings.from_address).rpartition('@')[2]}>"
     if settings.reply_to:
-        message["Reply-To"] = Address(addr_spec=on_the_wire(settings.reply_to))
+        message["Reply-To"] = _address(on_the_wire(settings.reply_to))
     message["X-Idempotency-Key"] = envelope.idempotency_key or envelope.wire_id
     message["Auto-Submitted"] = "auto-generated"
+
+
+def _address(address: str, name: str = "") -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain)
 
 
 def _content(message: EmailMessage, envelope: Envelope) -> None:
