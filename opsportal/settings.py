@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,23 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONE, SELF
 
+from opsportal import envfiles
 from opsportal.env import Environment, EnvironmentInvalid
 from opsportal.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+try:
+    envfiles.load(BASE_DIR, os.environ)
+except (envfiles.EnvFileInvalid, OSError) as error:
+    sys.exit(f"An environment file cannot be read: {error}")
 env = Environment()
 
 # --- where things live -------------------------------------------------------------------------
 DATA_DIR = env.path("DATA_DIR", BASE_DIR / "var", "Where the local database, sockets and logs live.", shown="var/")
 DEBUG = env.flag("DEBUG", False, "Development only: tracebacks in the browser.")
 TESTING = "pytest" in sys.modules
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEVELOPMENT_KEY = "development-only-key-that-make-run-replaces-with-a-random-one"
 SECRET_KEY = env.secret(
     "SECRET_KEY", DEVELOPMENT_KEY, "Signs sessions. At least 50 random characters.", shown="(made by make run)"
@@ -36,6 +43,9 @@ ENCRYPTION_KEYS = env.words(
 )
 HOST = env.text("HOST", "127.0.0.1", "Address the web process listens on.")
 PORT = env.integer("PORT", 8000, "Port the web process listens on.", least=1)
+WEB_WORKERS = env.integer("WEB_WORKERS", 2, "Web worker processes.", least=1)
+WEB_THREADS = env.integer("WEB_THREADS", 8, "Threads of each web worker process.", least=1)
+WEB_GRACE_S = env.integer("WEB_GRACE_S", 30, "How long a stopping web process waits for requests under way, s.")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names the portal answers to.")
 TRUSTED_PROXIES = env.words(
     "TRUSTED_PROXIES", [], "Addresses of reverse proxies whose X-Forwarded-* headers are believed."
@@ -47,7 +57,7 @@ HTTPS = env.flag("HTTPS", False, "The portal is reached over HTTPS: secure cooki
 DATABASE_URL = env.secret(
     "DATABASE_URL", "", "postgres://user:password@host/name. Unset: SQLite under DATA_DIR.", shown="(SQLite)"
 )
-VALKEY_SOCKET = DATA_DIR / "valkey.sock"
+VALKEY_SOCKET = envfiles.socket_path(DATA_DIR, "valkey.sock")
 BROKER_URL = env.secret(
     "BROKER_URL", f"redis+socket://{VALKEY_SOCKET}", "Celery's broker. Unset: the local Valkey.", shown="(local)"
 )
@@ -89,8 +99,8 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Where
 if not ENCRYPTION_KEYS:
     # Without keys of its own an installation derives one, so that secrets are never stored in clear.
     ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
-if HTTPS and SECRET_KEY == DEVELOPMENT_KEY:
-    env.problem("SECRET_KEY", "HTTPS is on, so this is a real installation: set a random secret")
+if SECRET_KEY == DEVELOPMENT_KEY and (HTTPS or TRUSTED_PROXIES or HOST not in LOOPBACK):
+    env.problem("SECRET_KEY", "others can reach this installation: make a secret with `openssl rand -base64 48`")
 if len(SECRET_KEY) < 32:
     env.problem("SECRET_KEY", "is shorter than 32 characters: make one with `openssl rand -base64 48`")
 try:
@@ -153,6 +163,7 @@ INSTALLED_APPS = [
     "apps.outbox",
     "apps.console",
     "apps.sandbox",
+    "opsportal",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -274,6 +285,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 # --- Celery: legs, not memory ------------------------------------------------------------------
 CELERY_BROKER_URL = BROKER_URL
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None  # no result backend, so no periodic task to clean one
 CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {"outbox.deliver": {"queue": "delivery"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -9,6 +9,7 @@ from pathlib import Path
 # A test must never meet the data, the keys or the environment of an installation.
 _scratch = Path(tempfile.mkdtemp(prefix="opsportal-tests-"))
 os.environ["DATA_DIR"] = str(_scratch)
+os.environ["ENV_FILE"] = ""
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 os.environ["SECRET_KEY"] = "test-secret-key-that-is-long-enough-for-the-check"
 os.environ["ENCRYPTION_KEYS"] = ""

@@ -1,0 +1,27 @@
+"""The wiring as an app of its own: its commands, and what must happen after every migration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class PortalConfig(AppConfig):
+    name = "opsportal"
+    label = "opsportal"
+
+    def ready(self) -> None:
+        # Once, after the last app: django-celery-beat's tables are there by then.
+        post_migrate.connect(_sync_schedule, sender=self, dispatch_uid="opsportal.schedule")
+
+
+def _sync_schedule(using: str, plan: Any = None, **_: Any) -> None:
+    from django.db import connections
+
+    from opsportal.schedule import sync_schedule
+
+    # `migrate some_app zero` and the like may leave the tables away.
+    if "django_celery_beat_periodictask" in connections[using].introspection.table_names():
+        sync_schedule()

@@ -1,0 +1,88 @@
+"""The periodic work of the portal, and how it gets into django-celery-beat's tables.
+
+The code owns which tasks there are, on which queue, and how long a missed beat stays of use. How often
+a task runs, and whether it runs, belongs to the operator: what was changed in the database stays.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.apps import apps
+from django.db import transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """``task`` is due every ``every`` seconds; a beat not begun after ``expires`` seconds is dropped."""
+
+    task: str
+    every: int
+    queue: str
+    expires: int
+    why: str
+
+    @property
+    def description(self) -> str:
+        return f"{MADE_HERE} {self.why} Every {self.every} s by default."
+
+
+MADE_HERE: Final = "Made by opsportal/schedule.py."
+DEFAULT: Final = re.compile(r"Every (\d+) s by default\.$")
+
+SCHEDULE: Final = (
+    Beat("outbox.deliver", 1, "delivery", 2, "Looks for messages that are due, should every nudge be lost."),
+    Beat("outbox.sweep", 5, "control", 5, "Rescues expired leases, expires and releases messages."),
+    Beat("outbox.advance_replays", 1, "control", 2, "Puts the next dead letters of running replays back."),
+    Beat("outbox.prune", 60, "control", 60, "Deletes old delivered messages in small batches."),
+    Beat("idempotency.clean", 60, "control", 60, "Forgets idempotency keys that are past their time."),
+)
+
+
+@transaction.atomic
+def sync_schedule() -> list[str]:
+    """Bring the tables in step with SCHEDULE. Returns what was made, changed or removed; twice changes nothing."""
+    changes = [line for beat in SCHEDULE if (line := _sync_beat(beat))]
+    periodic = apps.get_model("django_celery_beat", "PeriodicTask")
+    ours = periodic.objects.filter(description__startswith=MADE_HERE)
+    for old in ours.exclude(name__in=[beat.task for beat in SCHEDULE]):
+        changes.append(f"{old.name}: removed, the code no longer has it")
+        old.delete()
+    return changes
+
+
+def _sync_beat(beat: Beat) -> str:
+    periodic = apps.get_model("django_celery_beat", "PeriodicTask")
+    owned = {
+        "task": beat.task,
+        "queue": beat.queue,
+        "expire_seconds": beat.expires,
+        "description": beat.description,
+    }
+    found = periodic.objects.select_related("interval").filter(name=beat.task).first()
+    if found is None:
+        periodic.objects.create(name=beat.task, interval=_interval(beat.every), **owned)
+        return f"{beat.task}: every {beat.every} s on {beat.queue}"
+    changed = [name for name, value in owned.items() if getattr(found, name) != value]
+    if _follows_default(found) and found.interval.every != beat.every:
+        found.interval = _interval(beat.every)
+        changed.append("interval")
+    for name, value in owned.items():
+        setattr(found, name, value)
+    if changed:
+        found.save()
+    return f"{beat.task}: {', '.join(changed)} changed" if changed else ""
+
+
+def _follows_default(task: Any) -> bool:
+    """Does the row still run as often as the code said when it was last in step?"""
+    noted = DEFAULT.search(task.description)
+    interval = task.interval
+    return bool(noted and interval and interval.period == "seconds" and interval.every == int(noted[1]))
+
+
+def _interval(seconds: int) -> Any:
+    interval = apps.get_model("django_celery_beat", "IntervalSchedule")
+    return interval.objects.get_or_create(every=seconds, period="seconds")[0]

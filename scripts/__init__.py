@@ -1,0 +1,3 @@
+"""Commands behind the Makefile. Run them as modules from the repository root."""
+
+from __future__ import annotations

@@ -1,0 +1,172 @@
+"""``make run``: the whole portal on this machine, in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opsportal import envfiles
+from scripts import keys, ports, processes
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_FOLDER = Path(sys.executable).parent
+
+
+class CannotRun(Exception):
+    """What stands in the way, for a person."""
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    try:
+        environment = read_environment()
+        with only_one(Path(environment["DATA_DIR"])):
+            return start(environment)
+    except (CannotRun, ports.PortTaken, envfiles.EnvFileInvalid) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped before anything was started.", file=sys.stderr)
+        return 130
+
+
+# --- before anything starts -----------------------------------------------------------------------
+
+
+def read_environment() -> dict[str, str]:
+    """The environment of every process: ours, .env, the secrets, and what a laptop wants otherwise than a server."""
+    envfiles.load(ROOT, os.environ)
+    data_dir = envfiles.data_dir(ROOT, os.environ)
+    sandbox = os.environ.get("SANDBOX", "1").strip().lower() not in ("", "0", "false", "no", "off")
+    wanted = {"SECRET_KEY": keys.make_secret_key, "ENCRYPTION_KEYS": keys.make_fernet_key}
+    if sandbox:
+        services = Path(os.environ.get("SERVICES_FILE") or ROOT / "config" / "services.yaml")
+        wanted |= dict.fromkeys(keys.secret_refs(services), keys.make_signing_secret)
+        # The sandbox's providers listen on loopback, where deliveries must not go by default.
+        os.environ.setdefault("DELIVERY_PRIVATE_NETWORKS", "allow")
+    made = keys.ensure(data_dir / envfiles.SECRETS_FILE, wanted, os.environ)
+    if made:
+        say(f"Made {', '.join(made)} in {data_dir / envfiles.SECRETS_FILE}")
+    envfiles.load(ROOT, os.environ)
+    defaults = {"DELIVERY_GRACE_S": "4", "WEB_GRACE_S": "4", "LOG_FORMAT": "console"}
+    fixed = {
+        "DATA_DIR": str(data_dir),
+        "SANDBOX": "1" if sandbox else "0",
+        "PATH": f"{PYTHON_FOLDER}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PROMETHEUS_MULTIPROC_DIR": os.environ.get("PROMETHEUS_MULTIPROC_DIR") or str(data_dir / "metrics"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    os.environ.update({**defaults, **os.environ, **fixed})
+    return dict(os.environ)
+
+
+@contextmanager
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Hold this DATA_DIR for the time of the run. Raises CannotRun when another run has it."""
+    with (data_dir / "run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise CannotRun(
+                f"The portal of {data_dir} is running already (process {lock.read().strip() or 'unknown'}).\n"
+                "Stop it with Ctrl-C there, or run a second one: make run DATA_DIR=/another/folder PORT=8100"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def check_ports() -> None:
+    from opsportal import settings
+
+    ports.check_port(settings.HOST, settings.PORT, "PORT", "the web process")
+    if settings.SANDBOX:
+        ports.check_port("127.0.0.1", settings.SANDBOX_PORT, "SANDBOX_PORT", "the sandbox")
+
+
+def clear_metrics(folder: Path) -> None:
+    """Metrics of processes that are gone would be added to those of the new ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.db"):
+        path.unlink()
+
+
+# --- start ----------------------------------------------------------------------------------------
+
+
+def start(environment: dict[str, str]) -> int:
+    from opsportal import settings  # ends with a list of what is wrong when the environment is
+
+    check_ports()
+    clear_metrics(Path(environment["PROMETHEUS_MULTIPROC_DIR"]))
+    made = prepare(environment, settings.SANDBOX)
+    commands = processes.read_procfile(ROOT / "Procfile")
+    if not settings.SANDBOX:
+        del commands["sandbox"]
+    if str(settings.VALKEY_SOCKET) not in settings.BROKER_URL + settings.CACHE_URL:
+        del commands["broker"]
+    say(f"Starting {', '.join(commands)}; Ctrl-C stops them all")
+    told = banner(made, settings.HOST, settings.PORT, settings.SANDBOX_PORT if settings.SANDBOX else 0)
+
+    def when_started(manager: processes.LocalManager) -> None:
+        reach = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::") else settings.HOST  # noqa: S104
+        processes.when_live(reach, settings.PORT, lambda: manager.say_all(told))
+
+    ended = processes.run(commands, environment, when_started)
+    if ended:
+        raise CannotRun(f"{ended} ended by itself, so the others were stopped. {where_to_look(ended)}")
+    say("Stopped; the data is kept")
+    return 0
+
+
+def where_to_look(name: str) -> str:
+    from opsportal import settings
+
+    return (
+        f"See {settings.DATA_DIR / 'broker.log'}." if name == processes.BROKER else f"See its lines above ({name} |)."
+    )
+
+
+def prepare(environment: dict[str, str], sandbox: bool) -> dict[str, str]:
+    """Migrate, load services, make the first log-in. Returns what was made and is shown only now."""
+    command = [sys.executable, "manage.py", "prepare", "--first-run", "--json"]
+    if sandbox and not environment.get("SANDBOX_API_KEY"):
+        command.append("--sandbox-key")
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise CannotRun("The database could not be brought in step; the lines above say why. Nothing was started.")
+    made: dict[str, str] = json.loads(done.stdout)
+    if key := made.pop("sandbox_key", ""):
+        path = Path(environment["DATA_DIR"]) / envfiles.SECRETS_FILE
+        keys.write(path, {**envfiles.read(path), "SANDBOX_API_KEY": key})
+        environment["SANDBOX_API_KEY"] = key
+    return made
+
+
+def banner(made: dict[str, str], host: str, port: int, sandbox_port: int) -> list[str]:
+    """What a person needs to begin, printed once the web process answers."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    lines = ["", f"The portal is up: http://{shown}:{port}/"]
+    if made:
+        lines += [f"  log in as   {made['operator']}", f"  password    {made['password']}   (shown this once)"]
+    else:
+        lines.append("  forgot the log-in? .venv/bin/python manage.py operator --help")
+    if sandbox_port:
+        lines.append(f"  sandbox     http://127.0.0.1:{sandbox_port}/   start and end outages, see what arrived")
+    return [*lines, "  stop        Ctrl-C", ""]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
