@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -30,6 +31,8 @@ class Channel(models.TextChoices):
 
 class Service(models.Model):
     """An external dependency, known by its slug, with everything that decides how it is called."""
+
+    NAME: ClassVar[re.Pattern[str]] = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
     name = models.CharField(
         max_length=64,

@@ -27,11 +27,16 @@ class Policy(BaseModel):
 
 
 def problems_of(error: ValidationError, at: str) -> list[dict[str, str]]:
-    """Pydantic's problems with the path people know them by."""
+    """Pydantic's problems with the path people know them by, in words for people."""
     return [
-        {"field": ".".join([at, *map(str, item["loc"])]).strip("."), "message": item["msg"]}
+        {"field": ".".join([at, *map(str, item["loc"])]).strip("."), "message": _words(item["type"], item["msg"])}
         for item in error.errors(include_url=False, include_context=False)
     ]
+
+
+def _words(kind: str, message: str) -> str:
+    known = {"extra_forbidden": "is not a known option", "missing": "is required"}
+    return known.get(kind) or message.removeprefix("Value error, ").replace("Input should", "should")
 
 
 class RetryPolicy(Policy):
