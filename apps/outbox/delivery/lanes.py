@@ -64,10 +64,12 @@ def envelope_of(row: Claimed, service: str, templates: Mapping[tuple[str, int | 
     ``templates`` maps (name, version) to (body, content type) for the named templates of the claim.
     """
     body, content_type = _body_of(row, templates)
+    uid = row.uid if isinstance(row.uid, str) else row.uid.hex  # SQLite hands it over as text
+    wire_id = f"msg_{uid}"
     return Envelope(
         message_id=row.id,
-        wire_id=f"msg_{str(row.uid).replace('-', '')}",
-        idempotency_key=row.idempotency_key or f"msg_{str(row.uid).replace('-', '')}",
+        wire_id=wire_id,
+        idempotency_key=row.idempotency_key or wire_id,
         service=service,
         tenant_id=row.tenant_id,
         recipient=row.recipient,

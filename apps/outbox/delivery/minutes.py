@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import F
+from django.db import connection
 
 from apps.outbox.delivery.outcome import Settlement
 from apps.outbox.models import AttemptOutcome, DeliveryMinute, MessageStatus
@@ -62,16 +63,25 @@ def add_minutes(rows: Sequence[DeliveryMinute]) -> None:
 
     Call it last in a transaction, with ``rows`` sorted by service: these rows are shared by all workers.
     """
-    if not rows:
-        return
-    DeliveryMinute.objects.bulk_create(
-        [DeliveryMinute(service=row.service, minute=row.minute, latency=empty_histogram()) for row in rows],
-        ignore_conflicts=True,
-    )
-    for row in rows:
-        found = DeliveryMinute.objects.filter(service=row.service, minute=row.minute)
-        kept = found.select_for_update().values_list("latency", flat=True).get()
-        found.update(
-            latency=add_histograms([row.latency, kept]),
-            **{name: F(name) + getattr(row, name) for name in MINUTE_COUNTERS},
-        )
+    with connection.cursor() as cursor:
+        for row in rows:
+            while not _add_to_existing(cursor, row):
+                DeliveryMinute.objects.bulk_create([empty_minute(row.service, row.minute)], ignore_conflicts=True)
+
+
+def _add_to_existing(cursor: Any, row: DeliveryMinute) -> bool:
+    """Returns False when the minute has no row yet."""
+    minute = connection.ops.adapt_datetimefield_value(row.minute)
+    cursor.execute(LOCK_MINUTE if connection.features.has_select_for_update else FIND_MINUTE, [row.service, minute])
+    found = cursor.fetchone()
+    if found is None:
+        return False
+    kept = json.loads(found[1]) if isinstance(found[1], str) else found[1]
+    counters = [getattr(row, name) for name in MINUTE_COUNTERS]
+    cursor.execute(ADD_MINUTE, [*counters, json.dumps(add_histograms([row.latency, kept])), found[0]])
+    return True
+
+
+FIND_MINUTE: Final = "SELECT id, latency FROM delivery_minute WHERE service = %s AND minute = %s"
+LOCK_MINUTE: Final = f"{FIND_MINUTE} FOR UPDATE"
+ADD_MINUTE: Final = f"UPDATE delivery_minute SET {', '.join(f'{name} = {name} + %s' for name in MINUTE_COUNTERS)}, latency = %s WHERE id = %s"

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -69,8 +69,8 @@ class Store:
             settle([item], self.worker)
         except UNWRITABLE:
             log.exception("settle.unwritable", message_id=item.report.row.id)
-            report = replace(item.report, error="What the provider answered cannot be stored.", response="")
-            settle([replace(item, report=report)], self.worker)
+            report = item.report._replace(error="What the provider answered cannot be stored.", response="")
+            settle([item._replace(report=report)], self.worker)
 
     def sweep(self) -> None:
         sweeps.rescue_lost(self.rng)
