@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from statistics import median
 
 from bench.engine import Portal
-from bench.processes import ROOT, BenchError, Child, free_port, run, wait_until
+from bench.processes import BenchError, Child, free_port, run, wait_until
 from bench.servers import Servers
 
 IN_FLIGHT = 16
@@ -37,22 +35,8 @@ class Web:
 
     def __init__(self, portal: Portal) -> None:
         self.port = free_port()
-        program = str(Path(sys.executable).with_name("gunicorn"))
         env = {**portal.env, "PORT": str(self.port), "HOST": "127.0.0.1"}
-        command = [program, "opsportal.wsgi:application"]
-        if (ROOT / "opsportal" / "gunicorn.conf.py").exists():
-            command += ["-c", "opsportal/gunicorn.conf.py"]
-        else:
-            command += [
-                "-b",
-                f"127.0.0.1:{self.port}",
-                "-k",
-                "gthread",
-                "-w",
-                str(os.cpu_count() or 2),
-                "--threads",
-                "4",
-            ]
+        command = [sys.executable, "-m", "gunicorn", "-c", "opsportal/gunicorn.conf.py", "opsportal.wsgi"]
         self.child = Child("web", command, env)
         self.url = f"http://127.0.0.1:{self.port}"
 

@@ -45,7 +45,7 @@ class Limit:
     record: bool = False
 
     def candidates(self, latency_ms: int) -> Sequence[Setting]:
-        counts = (256, 512, 1024) if latency_ms else (16, 32, 64, 128)
+        counts = (1024, 512, 256) if latency_ms else (32, 16, 64, 128)
         return [Setting(f"{count} in flight", {"in_flight": count}) for count in counts]
 
     def messages(self, latency_ms: int) -> int:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.peers.specs import Setting
@@ -16,7 +15,21 @@ from bench.processes import WORK, Child, run
 from bench.servers import Servers
 
 DATABASE = "portal"
-WORKER = ("worker", "-Q", "delivery", "-P", "threads", "-c", "2", "-l", "warning")
+WORKER = (
+    "-A",
+    "opsportal",
+    "worker",
+    "-Q",
+    "delivery",
+    "-n",
+    "delivery@%h",
+    "-P",
+    "threads",
+    "-c",
+    "2",
+    "-l",
+    "WARNING",
+)
 PLAIN = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
@@ -57,8 +70,7 @@ class Portal:
 
     def worker(self, **env: str) -> Child:
         """The delivery worker as the Procfile starts it."""
-        program = str(Path(sys.executable).with_name("celery"))
-        command = [program, "-A", "opsportal", *WORKER, *PLAIN]
+        command = [sys.executable, "-m", "celery", *WORKER, *PLAIN]
         return Child(f"delivery-{self.kind}", command, {**self.env, **env})
 
 
@@ -73,11 +85,11 @@ class EngineContender:
         self.name = "opsportal, PostgreSQL" if self.portal.kind == "postgres" else "opsportal, SQLite"
 
     def candidates(self, latency_ms: int) -> Sequence[Setting]:
-        counts = (256, 512, 1024) if latency_ms else (64, 128, 256, 512)
+        counts = (1024, 512, 256) if latency_ms else (256, 128, 512, 64)
         return [Setting(f"max_in_flight {count}", {"in_flight": count}) for count in counts]
 
     def messages(self, latency_ms: int) -> int:
-        return 12_000 if latency_ms else 30_000
+        return 10_000 if latency_ms else 24_000
 
     def prepare(self, servers: Servers, setting: Setting, count: int) -> None:
         self.portal.step("fill", servers.sink.url, str(count), str(setting.options["in_flight"]))

@@ -117,7 +117,9 @@ class Child:
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=_die_with_parent(stop_signal),
-                **({"user": user, "group": user, "extra_groups": []} if user else {}),
+                user=user,
+                group=user,
+                extra_groups=[] if user else None,
             )
 
     @property

@@ -22,6 +22,7 @@ from psycopg import sql
 from bench.processes import WORK, BenchError, Child, free_port, run, wait_until
 
 PEERS_DATABASE = "peers"
+PREFIX = "opsportal-bench-pg-"
 
 
 class SinkProcess:
@@ -83,6 +84,15 @@ def _owner() -> str | None:
         ) from error
 
 
+def _remove_leftovers() -> None:
+    """Clusters of earlier runs that were killed. One whose server is alive belongs to another run."""
+    for folder in Path("/var/tmp").glob(f"{PREFIX}*"):
+        lock = folder / "data" / "postmaster.pid"
+        pid = lock.read_text().split()[0] if lock.exists() else ""
+        if not pid or not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class PostgresProcess:
     """A fresh cluster on a real disk, fsync and synchronous_commit on, stopped and removed at the end."""
 
@@ -90,8 +100,9 @@ class PostgresProcess:
         self.port = free_port()
         self.binaries = postgres_binaries()
         owner = _owner()
+        _remove_leftovers()
         # /var/tmp is on disk and open to every user; /tmp may be memory and var/ may be closed.
-        self.folder = Path(tempfile.mkdtemp(prefix="opsportal-bench-pg-", dir="/var/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/var/tmp"))
         if owner:
             shutil.chown(self.folder, owner, owner)
         self.data = self.folder / "data"

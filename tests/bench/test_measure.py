@@ -36,7 +36,7 @@ def test_stat_is_read_past_a_name_with_brackets_and_blanks() -> None:
     fields = ["S", "42", *["0"] * 9, "300", "200", "40", "10"]
     stat = read_stat(f"7 (a) b (c)) {' '.join(fields)}")
     assert stat.parent == 42
-    assert (stat.own, stat.reaped) == (pytest.approx(5.0), pytest.approx(0.5))
+    assert [stat.own, stat.reaped] == pytest.approx([5.0, 0.5])
 
 
 def test_tree_holds_everything_below_and_nothing_beside() -> None:
@@ -59,7 +59,7 @@ def test_the_rate_is_from_the_first_request_to_the_last_new_id() -> None:
     drain.early = Mark(10, 1.0, 0.5)
     found = sample(drain, Mark(101, 1.91, 0.591), "")
     assert (found.rate, found.duplicates) == (50.0, 2)
-    assert (found.worker_cpu, found.server_cpu) == (pytest.approx(10_000), pytest.approx(1_000))
+    assert [found.worker_cpu, found.server_cpu] == pytest.approx([10_000, 1_000])
 
 
 def test_nothing_delivered_is_a_rate_of_zero_and_not_an_error() -> None:
@@ -145,7 +145,11 @@ def test_rounds_are_interleaved_and_the_warm_up_is_dropped() -> None:
     order: list[str] = []
 
     def timed(name: str) -> Any:
-        return lambda calls: order.append(name) or float(calls)
+        def one(calls: int) -> float:
+            order.append(name)
+            return float(calls)
+
+        return one
 
     found = rounds_of({"a": timed("a"), "b": timed("b")}, 2, 5)
     assert order == ["a", "b"] * 3
