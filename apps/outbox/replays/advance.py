@@ -29,7 +29,7 @@ MIN_SETTLED: Final = 10
 # its slots. So a replay finds its speed by itself, and fresh messages never wait behind more
 # replayed ones than the service gets through in about two ticks.
 WINDOW: Final = 2
-MAX_WINDOW: Final = 5000
+MAX_WINDOW: Final = 2000
 MAX_NOTE: Final = 2000
 
 
