@@ -16,7 +16,8 @@ from apps.channels.classify import failure
 from apps.channels.headers import check_values, refused
 from apps.channels.network import Lookup, system_lookup
 from apps.channels.text import Redactor, clean, snippet
-from apps.channels.transport import USER_AGENT, Answer, HttpTransport, utc_now
+from apps.channels.transport import USER_AGENT, DirectTransport, utc_now
+from apps.channels.wire import Answer
 from apps.core.errors import Invalid
 
 # These answers repeat the message that was sent, so they are longer than those of a webhook.
@@ -49,7 +50,7 @@ class ApiChannel(ABC):
             raise Invalid.field("secret", "is missing: store it with the service, or set what secret_ref names")
         self._secret = secrets[0]
         self._redact = Redactor(secrets)
-        self._transport = HttpTransport(
+        self._transport = DirectTransport(
             timeout=timeout,
             max_in_flight=max_in_flight,
             network=network,

@@ -15,10 +15,6 @@ RETRYABLE: Final = {408: "request_timeout", 425: "too_early", 429: "rate_limited
 SLOWING: Final = frozenset({429, 503})
 
 
-def is_success(status: int) -> bool:
-    return 200 <= status < 300
-
-
 def failure(status: int, headers: Mapping[str, str], excerpt: str, *, now: datetime) -> DeliveryError:
     """The error of an answer that is not 2xx. ``excerpt`` is already free of secrets."""
     if 300 <= status < 400:

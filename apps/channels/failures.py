@@ -1,14 +1,15 @@
-"""What a failed exchange means: exceptions of aiohttp and the system as :class:`DeliveryError`."""
+"""What a failed exchange means: exceptions of the system and of aiohttp as :class:`DeliveryError`."""
 
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 
 import aiohttp
 
 from apps.channels.base import DeliveryError
-from apps.channels.network import AddressRefused
+from apps.channels.network import NoAddress
 
 _CONNECT_CLASS = {
     errno.ECONNREFUSED: ("connection_refused", "refused the connection"),
@@ -78,26 +79,35 @@ def lost(where: str, *, sent: bool, status: int | None = None) -> DeliveryError:
     )
 
 
-def of_exchange(error: Exception, *, where: str, setting: str, proxied: bool, sent: bool) -> DeliveryError:
-    """An exception of aiohttp. ``where`` is host and port: a path may hold a secret."""
+def not_http(where: str, *, sent: bool) -> DeliveryError:
+    return DeliveryError(f"{where} answered something that is not HTTP", error_class="bad_answer", ambiguous=sent)
+
+
+def of_connecting(error: OSError, where: str) -> DeliveryError:
+    """Anything that can go wrong before a byte of the message is sent: look-up, connection, TLS."""
     match error:
-        case AddressRefused():
-            return address_refused(str(error), setting)
-        case aiohttp.InvalidURL():
-            return address_refused("its URL is not one that can be called", setting)
+        case socket.gaierror() | NoAddress():
+            return of_lookup(where)
+        case ssl.SSLError():
+            return of_tls(error, where)
+        case _:
+            return of_connect(error, where)
+
+
+def of_proxied(error: Exception, *, where: str, sent: bool) -> DeliveryError:
+    """An exception of aiohttp on the way through a proxy."""
+    match error:
         case aiohttp.ClientHttpProxyError():
             return of_proxy(f"it answered {error.status}")
         case aiohttp.ClientProxyConnectionError():
             return of_proxy("it could not be connected to")
         case aiohttp.ClientConnectorDNSError():
-            return of_proxy("its name could not be resolved") if proxied else of_lookup(where)
+            return of_proxy("its name could not be resolved")
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return of_tls(error, where)
         case aiohttp.ClientConnectorError():
-            return of_connect(error.os_error, where)
+            return of_proxy("the connection through it failed")
         case aiohttp.ClientResponseError():
-            return DeliveryError(
-                f"{where} answered something that is not HTTP", error_class="bad_answer", ambiguous=sent
-            )
+            return not_http(where, sent=sent)
         case _:
             return lost(where, sent=sent)

@@ -10,15 +10,24 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohappyeyeballs import AddrInfoType, start_connection
 
-from apps.channels.addresses import host_refusal, refusal
+from apps.channels.addresses import host_refusal, literal, refusal
 from apps.channels.base import NetworkPolicy
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
-AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str | int, ...]]
+# How long the first address may take before the next is tried beside it.
+_NEXT_ADDRESS_S: Final = 0.25
+# How long an answer of the name server is used. The addresses in it have been checked.
+_REMEMBER_S: Final = 10.0
+
+
+class NoAddress(OSError):
+    """A name that leads nowhere."""
 
 
 class AddressRefused(Exception):
@@ -63,13 +72,20 @@ class Names:
         self._policy = policy
         self._lookup = lookup
         self._running: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
+        self._known: dict[tuple[str, int], tuple[float, list[str]]] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Allowed addresses of ``host``; raises :class:`AddressRefused` or :class:`OSError`."""
         spelled = host_refusal(host, self._policy)
         if spelled:
             raise AddressRefused(spelled)
+        address = literal(host)
+        if address is not None:
+            return [address]
         key = (host, port)
+        until, found = self._known.get(key, (0.0, []))
+        if time.monotonic() < until:
+            return found
         task = self._running.get(key)
         if task is None:
             task = self._running[key] = asyncio.ensure_future(self._find(host, port))
@@ -84,79 +100,37 @@ class Names:
     async def _find(self, host: str, port: int) -> list[str]:
         found = await self._lookup(host, port)
         if not found:
-            raise OSError(f"{host} has no address")
+            raise NoAddress(f"{host} has no address")
         reasons = {address: refusal(address, self._policy) for address in found}
         allowed = [address for address, reason in reasons.items() if reason is None]
         if not allowed:
             first = next(reason for reason in reasons.values() if reason)
-            raise AddressRefused(first if first.startswith(host) else f"{host} leads to {first}")
+            raise AddressRefused(f"{host} leads to {first}")
+        self._known[host, port] = (time.monotonic() + _REMEMBER_S, allowed)
         return allowed
 
     async def close(self) -> None:
-        """Stop waiting for look-ups that run."""
+        """Stop waiting for look-ups that run, and forget what is known."""
+        self._known.clear()
         for task in list(self._running.values()):
             task.cancel()
         self._running.clear()
-
-
-class GuardedResolver(AbstractResolver):
-    """:class:`Names` as aiohttp wants it."""
-
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._names.addresses(host, port)
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=_family(address), proto=0, flags=0)
-            for address in found
-        ]
-
-    async def close(self) -> None:
-        await self._names.close()
 
 
 def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def guarded_sockets(policy: NetworkPolicy) -> Callable[[AddrInfo], socket.socket]:
-    """A socket factory for aiohttp that checks each address once more.
-
-    It is the only check of an address written into the URL itself, which is never looked up.
-    """
-
-    def make(info: AddrInfo) -> socket.socket:
-        family, kind, proto, _, sockaddr = info
-        reason = refusal(str(sockaddr[0]), policy)
-        if reason:
-            raise AddressRefused(reason)
-        return socket.socket(family, kind, proto)
-
-    return make
+def _info(address: str, port: int) -> AddrInfoType:
+    family = _family(address)
+    target = (address, port, 0, 0) if family is socket.AF_INET6 else (address, port)
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", target
 
 
 async def connected_socket(names: Names, host: str, port: int) -> socket.socket:
-    """A socket connected to the first allowed address of ``host`` that answers.
+    """A socket connected to an allowed address of ``host``: the first that answers (RFC 8305).
 
-    Raises :class:`AddressRefused`, or the :class:`OSError` of the last address tried.
+    Raises :class:`AddressRefused` or :class:`OSError`.
     """
-    loop = asyncio.get_running_loop()
-    last: OSError | None = None
-    for address in await names.addresses(host, port):
-        sock = socket.socket(_family(address), socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, (address, port))
-        except OSError as error:
-            sock.close()
-            last = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    raise last or OSError(f"{host} has no address")
+    infos = [_info(address, port) for address in await names.addresses(host, port)]
+    return await start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S)

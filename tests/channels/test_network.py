@@ -9,7 +9,7 @@ import pytest
 from apps.channels import network
 from apps.channels.kinds.http.channel import HttpChannel
 from apps.channels.kinds.http.settings import HttpSettings
-from apps.channels.network import AddressRefused, Names, connected_socket, guarded_sockets, system_lookup
+from apps.channels.network import AddressRefused, Names, connected_socket, system_lookup
 from tests.channels.support import ALLOW, DENY, envelope, failure_of, free_port
 
 
@@ -58,14 +58,6 @@ async def test_dns_rebinding_gains_nothing_the_checked_address_is_the_connected_
     assert error.error_class == "address_refused"
     assert "169.254.169.254" in str(error)
     assert "settings.url" in str(error)
-
-
-async def test_address_is_checked_again_when_the_socket_is_made():
-    with pytest.raises(AddressRefused):
-        guarded_sockets(ALLOW)((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80)))
-    with pytest.raises(AddressRefused):
-        guarded_sockets(DENY)((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0)))
-    guarded_sockets(ALLOW)((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))).close()
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:9/", "http://127.0.0.1:9/", "http://[::ffff:127.0.0.1]:9/"])

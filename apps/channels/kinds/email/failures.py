@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from enum import Enum
 
@@ -58,8 +57,6 @@ def of_error(error: Exception, *, phase: Phase, where: str) -> DeliveryError:
             return failures.address_refused(str(error), "settings.host")
         case aiosmtplib.SMTPResponseException():
             return of_reply(error.code, error.message, phase)
-        case socket.gaierror():
-            return failures.of_lookup(where)
         case ssl.SSLError():
             return failures.of_tls(error, where)
         case _ if isinstance(error.__cause__, ssl.SSLError):
@@ -67,6 +64,6 @@ def of_error(error: Exception, *, phase: Phase, where: str) -> DeliveryError:
         case aiosmtplib.SMTPException():
             return failures.lost(where, sent=phase is Phase.LEFT)
         case OSError() if phase is Phase.CONNECTING:
-            return failures.of_connect(error, where)
+            return failures.of_connecting(error, where)
         case _:
             return failures.lost(where, sent=phase is Phase.LEFT)

@@ -14,8 +14,10 @@ from apps.channels.classify import failure
 from apps.channels.kinds.http.credentials import headers_of, signer_of
 from apps.channels.kinds.http.settings import HttpSettings
 from apps.channels.network import Lookup, system_lookup
+from apps.channels.proxied import ProxiedTransport
 from apps.channels.text import Redactor
-from apps.channels.transport import USER_AGENT, Answer, HttpTransport, utc_now
+from apps.channels.transport import USER_AGENT, DirectTransport, HttpTransport, utc_now
+from apps.channels.wire import Answer
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
@@ -42,22 +44,14 @@ class HttpChannel:
         self._base = _base_headers(settings) | credentials
         self._kept = rules.RESERVED | {name.lower() for name in credentials}
         self._redact = Redactor([*secrets, *(value.rpartition(" ")[2] for value in credentials.values())])
-        self._transport = HttpTransport(
-            timeout=timeout,
-            max_in_flight=max_in_flight,
-            network=network,
-            setting="settings.url",
-            proxy=settings.proxy,
-            ca_file=settings.ca_file,
-            lookup=lookup,
-        )
+        self._transport = _transport(settings, timeout, max_in_flight, network, lookup)
 
     async def send(self, envelope: Envelope) -> Receipt:
         """Raises :class:`DeliveryError`. Everything it says is free of the service's secrets."""
         try:
             headers = self._headers(envelope)
             answer = await self._transport.exchange(self._method, self._url, headers, envelope.body)
-            if 200 <= answer.status < 300:
+            if answer.is_success:
                 return Receipt(answer.status, self._redact.excerpt(answer.body))
             raise self._failure(answer)
         except DeliveryError as error:
@@ -92,6 +86,28 @@ class HttpChannel:
         if envelope.traceparent:
             headers["traceparent"] = envelope.traceparent
         return headers
+
+
+def _transport(
+    settings: HttpSettings, timeout: float, max_in_flight: int, network: NetworkPolicy, lookup: Lookup
+) -> HttpTransport:
+    if settings.proxy:
+        return ProxiedTransport(
+            proxy=settings.proxy,
+            timeout=timeout,
+            max_in_flight=max_in_flight,
+            network=network,
+            setting="settings.url",
+            ca_file=settings.ca_file,
+        )
+    return DirectTransport(
+        timeout=timeout,
+        max_in_flight=max_in_flight,
+        network=network,
+        setting="settings.url",
+        ca_file=settings.ca_file,
+        lookup=lookup,
+    )
 
 
 def _base_headers(settings: HttpSettings) -> dict[str, str]:

@@ -13,11 +13,10 @@ from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, body_object, body_text
 from apps.channels.base import Envelope, NetworkPolicy, Receipt
-from apps.channels.classify import is_success
 from apps.channels.headers import refused
 from apps.channels.kinds.pagerduty.settings import PagerdutySettings
 from apps.channels.network import Lookup, system_lookup
-from apps.channels.transport import Answer
+from apps.channels.wire import Answer
 
 ACTIONS: Final = ("trigger", "acknowledge", "resolve")
 _PAYLOAD: Final = ("summary", "source", "severity", "timestamp", "component", "group", "class", "custom_details")
@@ -81,7 +80,7 @@ class PagerdutyChannel(ApiChannel):
 
     def judge(self, answer: Answer, envelope: Envelope) -> Receipt:
         """202 is yes. 400 names what is wrong with the event, 429 asks to slow down."""
-        if not is_success(answer.status):
+        if not answer.is_success:
             raise self.by_status(answer)
         return self.receipt(answer, (answer_object(answer) or {}).get("dedup_key"))
 

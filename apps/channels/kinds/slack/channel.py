@@ -9,14 +9,14 @@ from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, body_object, with_subject
 from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
-from apps.channels.classify import is_success
 from apps.channels.headers import refused
 from apps.channels.kinds.slack.errors import BY_WORD, meaning_of
 from apps.channels.kinds.slack.settings import SlackSettings
 from apps.channels.network import Lookup, system_lookup
 from apps.channels.retry_after import retry_after
 from apps.channels.settings import host_of
-from apps.channels.transport import Answer, utc_now
+from apps.channels.transport import utc_now
+from apps.channels.wire import Answer
 from apps.core.errors import Invalid
 
 
@@ -66,14 +66,14 @@ class SlackChannel(ApiChannel):
         """chat.postMessage answers 200 for its refusals too; ``ok`` decides."""
         found = answer_object(answer)
         if found is None or not isinstance(found.get("ok"), bool):
-            raise self.unreadable(answer) if is_success(answer.status) else self.by_status(answer)
-        if found["ok"] and is_success(answer.status):
+            raise self.unreadable(answer) if answer.is_success else self.by_status(answer)
+        if found["ok"] and answer.is_success:
             return self.receipt(answer, found.get("ts"))
         raise self._failure(answer, str(found.get("error") or "no error given")[:100])
 
     def _judge_webhook(self, answer: Answer) -> Receipt:
         """A webhook says what was wrong in one word of plain text."""
-        if is_success(answer.status):
+        if answer.is_success:
             return self.receipt(answer)
         word = answer.body[:100].decode("ascii", "replace").strip()
         raise self._failure(answer, word) if word in BY_WORD else self.by_status(answer)

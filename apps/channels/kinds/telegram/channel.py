@@ -10,12 +10,11 @@ from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, as_integer, body_object, with_subject
 from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
-from apps.channels.classify import is_success
 from apps.channels.headers import refused
 from apps.channels.kinds.telegram.settings import TelegramSettings
 from apps.channels.network import Lookup, system_lookup
 from apps.channels.retry_after import CAP_S
-from apps.channels.transport import Answer
+from apps.channels.wire import Answer
 from apps.core.errors import Invalid
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9:_-]{3,200}\Z")
@@ -71,8 +70,8 @@ class TelegramChannel(ApiChannel):
     def judge(self, answer: Answer, envelope: Envelope) -> Receipt:
         found = answer_object(answer)
         if found is None or not isinstance(found.get("ok"), bool):
-            raise self.unreadable(answer) if is_success(answer.status) else self.by_status(answer)
-        if found["ok"] and is_success(answer.status):
+            raise self.unreadable(answer) if answer.is_success else self.by_status(answer)
+        if found["ok"] and answer.is_success:
             result = found.get("result")
             return self.receipt(answer, result.get("message_id") if isinstance(result, dict) else "")
         raise self._failure(answer, found)

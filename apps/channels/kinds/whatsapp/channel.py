@@ -11,13 +11,13 @@ from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, as_integer, body_object, with_subject
 from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
-from apps.channels.classify import is_success
 from apps.channels.headers import refused
 from apps.channels.kinds.whatsapp.errors import UNAVAILABLE, meaning_of
 from apps.channels.kinds.whatsapp.settings import WhatsappSettings
 from apps.channels.network import Lookup, system_lookup
 from apps.channels.retry_after import retry_after
-from apps.channels.transport import Answer, utc_now
+from apps.channels.transport import utc_now
+from apps.channels.wire import Answer
 
 _SEPARATORS: Final = re.compile(r"[ ().-]")
 _NUMBER: Final = re.compile(r"\+?[0-9]{6,15}\Z", re.ASCII)
@@ -87,7 +87,7 @@ class WhatsappChannel(ApiChannel):
         error = (found or {}).get("error")
         if isinstance(error, dict):
             raise self._failure(answer, error, now=utc_now())
-        if not is_success(answer.status):
+        if not answer.is_success:
             raise self.by_status(answer)
         messages = (found or {}).get("messages")
         if not isinstance(messages, list) or not messages or not isinstance(messages[0], dict):
@@ -100,7 +100,7 @@ class WhatsappChannel(ApiChannel):
         if meaning is None and error.get("is_transient") is True:
             meaning = UNAVAILABLE
         if meaning is None:
-            return self.by_status(answer) if not is_success(answer.status) else self.unreadable(answer)
+            return self.by_status(answer) if not answer.is_success else self.unreadable(answer)
         return self.error(
             answer,
             _text_of(error, code),
