@@ -149,11 +149,17 @@ class DirectTransport:
             raise failures.not_http(_where(url), sent=connection.sent) from None
         finally:
             timer.cancel()
-            if connection.reusable and connection.is_open:
-                connection.idle_since = loop.time()
-                self._idle.append(connection)
-            else:
-                connection.abort()
+            self._release(connection, loop.time())
+
+    def _release(self, connection: Connection, now: float) -> None:
+        """Keep a connection that is fit for another exchange; let go of one that has been idle for long."""
+        if connection.reusable and connection.is_open:
+            connection.idle_since = now
+            self._idle.append(connection)
+            if self._idle[0].idle_since < now - KEEP_S:
+                self._idle.pop(0).abort()
+        else:
+            connection.abort()
 
 
 def _cut_off(connection: Connection, error: DeliveryError) -> Answer:

@@ -62,25 +62,16 @@ def request_bytes(method: str, url: URL, headers: Mapping[str, str], body: bytes
 class Connection(BaseProtocol):
     """One connection, one exchange at a time. Everything runs on the loop it was made on."""
 
-    __slots__ = ("_cap", "_chunks", "_head", "_payload", "_size", "_waiter", "idle_since", "reusable")
+    __slots__ = ("_cap", "_chunks", "_head", "_payload", "_size", "_surplus", "_waiter", "idle_since", "reusable")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, cap: int) -> None:
-        # max_*: an answer whose head is larger is not one of a service in its right mind.
-        parser = HttpResponseParser(
-            self,
-            loop,
-            _PARSER_LIMIT,
-            max_line_size=8190,
-            max_field_size=8190,
-            read_until_eof=True,
-            auto_decompress=False,
-        )
-        super().__init__(loop, parser)
+        super().__init__(loop)
         self._cap = cap
         self._head: Any = None
         self._payload: Any = None
         self._chunks: list[bytes] = []
         self._size = 0
+        self._surplus = False  # more answers than questions
         self._waiter: asyncio.Future[Answer] | None = None
         self.idle_since = 0.0
         self.reusable = False
@@ -104,7 +95,9 @@ class Connection(BaseProtocol):
         self._head = self._payload = None
         self._chunks = []
         self._size = 0
-        self.reusable = False
+        self.reusable = self._surplus = False
+        # A new one each time, so that nothing of the last answer is left in it.
+        self._parser = HttpResponseParser(self, self._loop, _PARSER_LIMIT, read_until_eof=True, auto_decompress=False)
         self._waiter = waiter = self._loop.create_future()
         self.transport.write(request)
         return waiter
@@ -140,8 +133,12 @@ class Connection(BaseProtocol):
             self._fail(ConnectionBroken() if self._head is not None else NotHttp(type(error).__name__))
             return
         for head, payload in messages:
-            if head.code >= HTTPStatus.OK or upgraded:  # 100 and 103 come before the answer
-                self._head, self._payload = head, payload
+            if head.code < HTTPStatus.OK and not upgraded:
+                continue  # 100 and 103 come before the answer
+            if self._head is not None:
+                self._surplus = True
+                break
+            self._head, self._payload = head, payload
         if self._head is not None:
             self._take()
 
@@ -163,7 +160,8 @@ class Connection(BaseProtocol):
         if self._size > self._cap:
             self._finish(whole=False)
         elif payload.is_eof():
-            self.reusable = not self._head.should_close and not self._head.upgrade
+            clean = not (self._surplus or self._head.should_close or self._head.upgrade)
+            self.reusable = clean and self.sent
             self._finish(whole=True)
 
     def connection_lost(self, exc: BaseException | None) -> None:

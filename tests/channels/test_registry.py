@@ -6,6 +6,7 @@ from apps.channels.acceptance import check_destination, check_message
 from apps.channels.base import DeliveryError, NetworkPolicy, Receipt
 from apps.channels.registry import KINDS, build, kinds, validate_settings
 from apps.core.errors import Invalid
+from apps.services.models import Channel
 from tests.channels.support import ALLOW, DENY, channel
 
 GOOD = {
@@ -26,6 +27,10 @@ def problems(kind, settings):
 
 def test_kinds_are_the_words_of_the_configuration():
     assert kinds() == ["http", "email", "whatsapp", "slack", "telegram", "pagerduty"]
+
+
+def test_every_kind_may_be_configured_for_a_service():
+    assert set(kinds()) == set(Channel.values)
 
 
 @pytest.mark.parametrize("kind", KINDS)
