@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 
@@ -13,11 +13,12 @@ class PortalConfig(AppConfig):
     label = "opsportal"
 
     def ready(self) -> None:
-        # Once, after the last app: django-celery-beat's tables are there by then.
-        post_migrate.connect(_sync_schedule, sender=self, dispatch_uid="opsportal.schedule")
+        # Django sends the signal for apps with models only, so this listens to the one whose tables it fills.
+        beat = apps.get_app_config("django_celery_beat")
+        post_migrate.connect(_sync_schedule, sender=beat, dispatch_uid="opsportal.schedule")
 
 
-def _sync_schedule(using: str, plan: Any = None, **_: Any) -> None:
+def _sync_schedule(using: str, **_: Any) -> None:
     from django.db import connections
 
     from opsportal.schedule import sync_schedule

@@ -16,7 +16,7 @@ HEADER: Final = (
     "# Made by `make run`, once. Whoever reads this can read the portal's secrets; losing it makes those in the\n"
     "# database unreadable. Back it up with the database. The real environment and .env win over it.\n"
 )
-SECRET_REF: Final = re.compile(r"^[^#]*\bsecret_ref:\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+SECRET_REF: Final = re.compile(r"^[^#\n]*?\bsecret_ref:\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 
 
 def make_secret_key() -> str:

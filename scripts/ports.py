@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from apps.sandbox.ports import describe_holder
+
 
 class PortTaken(Exception):
     """Says which port, which variable names it, and what to do."""
@@ -26,11 +28,12 @@ def check_port(host: str, port: int, variable: str, purpose: str) -> None:
 
 def _reason(error: OSError, host: str, port: int, variable: str, purpose: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        why = f"Port {port} on {host} is taken by another program, and {purpose} needs it."
-        who = f"See who has it: ss -ltnp 'sport = :{port}' (or lsof -i :{port})."
+        why = f"Port {port} on {host} is taken, and {purpose} needs it: {describe_holder(port)}."
+        who = "Stop that program,"
     elif error.errno == errno.EACCES:
         why = f"This user may not listen on port {port} of {host} ({purpose}); ports below 1024 are root's."
-        who = "Take a port from 1024 up."
+        who = "Take a port from 1024 up,"
     else:
         return f"{purpose} cannot listen on {host}:{port}: {error.strerror}. HOST and {variable} choose the address."
-    return f"{why}\n{who}\nOr choose another one: make run {variable}={port + 100 if port < 65_000 else 8_100}"
+    other = port + 100 if 1024 <= port < 65_000 else 8_100
+    return f"{why}\n{who} or choose another port: make run {variable}={other}"

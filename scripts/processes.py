@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import http.client
-import os
+import math
 import signal
 import sys
 import threading
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import honcho.manager
@@ -28,6 +29,7 @@ BROKER: Final = "broker"
 KILL_AFTER_S: Final = 12
 READY_WITHIN_S: Final = 60.0
 PR_SET_PDEATHSIG: Final = 1
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def read_procfile(path: Path) -> dict[str, str]:
@@ -70,16 +72,35 @@ class LocalManager(Manager):  # type: ignore[misc]
         self._on_started: Callable[[], None] | None = on_started
         self._told: set[str] = set()
         self.first_down = ""
+        self.asked = 0
+        self._impatient = False
+        self._kill_at = math.inf
 
-    def loop(self) -> None:
-        """Run until every process has ended."""
-        honcho.manager.SIGNALS[signal.SIGHUP] = {"name": "SIGHUP", "rc": 129}
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        super().loop()
+    def _start(self) -> None:
+        # honcho has just set handlers that print, which fails when the signal comes amid another print.
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, self._remember)
+        super()._start()
+
+    def _remember(self, signum: int, _: FrameType | None) -> None:
+        self._impatient = self.asked == signum == signal.SIGINT
+        self.asked = self.asked or signum
+
+    def _all_started(self) -> bool:
+        # honcho asks this on every turn of its loop, so this is where a signal is acted upon.
+        if self.asked and not self._terminating:
+            self._printer.write(_line(f"{signal.Signals(self.asked).name} received, stopping (Ctrl-C again: at once)"))
+            self.returncode = 128 + self.asked
+            self._kill_at = time.monotonic() + KILL_AFTER_S
+            self.terminate()
+        if self._impatient or time.monotonic() > self._kill_at:
+            self._impatient, self._kill_at = False, math.inf
+            self.kill()
+        return bool(super()._all_started())
 
     def say_all(self, lines: Sequence[str]) -> None:
         for line in lines:
-            self._printer.write(Message("line", line + "\n", datetime.now(), "system", None))
+            self._printer.write(_line(line))
 
     def _system_print(self, data: str) -> None:
         # honcho calls this after each start and each stop, with its own books up to date.
@@ -114,8 +135,11 @@ def run(commands: Mapping[str, str], env: Mapping[str, str], on_started: Callabl
     for name, command in commands.items():
         manager.add_process(name, command, env=dict(env))
     manager.loop()
-    asked = manager.returncode in {details["rc"] for details in honcho.manager.SIGNALS.values()}
-    return "" if asked else str(manager.first_down)
+    return "" if manager.asked else str(manager.first_down)
+
+
+def _line(text: str) -> Message:
+    return Message("line", text + "\n", datetime.now(), "system", None)
 
 
 def when_live(host: str, port: int, then: Callable[[], None]) -> None:

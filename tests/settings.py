@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 # A test must never meet the data, the keys or the environment of an installation.
 _scratch = Path(tempfile.mkdtemp(prefix="opsportal-tests-"))
+atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
 os.environ["DATA_DIR"] = str(_scratch)
 os.environ["ENV_FILE"] = ""
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
