@@ -15,6 +15,7 @@ from apps.outbox.models import Message, MessageStatus
 from tests.conftest import make_service
 from tests.outbox.deadletters.factories import dead
 from tests.outbox.factories import put, take
+from tests.outbox.replays.helpers import together
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +113,28 @@ def test_unknown_messages_and_missing_permissions(action: object, lead: Actor, v
         action(message_id=4711, actor=lead)  # type: ignore[operator]
     with pytest.raises(Forbidden, match=r"messages\.write"):
         action(message_id=message.pk, actor=viewer)  # type: ignore[operator]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancelling_never_races_a_claim(lead: Actor) -> None:
+    """Each message is either cancelled or on its way, never both and never neither."""
+    service = make_service()
+    messages = [put(service) for _ in range(24)]
+
+    def cancel_all() -> int:
+        cancelled = 0
+        for message in messages:
+            try:
+                cancel(message_id=message.pk, actor=lead)
+            except Conflict:
+                continue
+            cancelled += 1
+        return cancelled
+
+    def claim_some() -> int:
+        return sum(len(take(service, 2)) for _ in range(12))
+
+    cancelled, claimed = together(cancel_all, claim_some)
+    assert Message.objects.filter(status=MessageStatus.CANCELLED).count() == cancelled
+    assert Message.objects.filter(status=MessageStatus.SENDING).count() == claimed
+    assert Message.objects.filter(status=MessageStatus.PENDING).count() == len(messages) - cancelled - claimed

@@ -77,7 +77,7 @@ def _check(changes: Mapping[str, Any], reason: str, keep_key: bool) -> None:
 
 
 def _open_letter(dead_letter_id: int) -> DeadLetter:
-    letters = DeadLetter.objects.select_for_update(of=("self",)).select_related("message")
+    letters = DeadLetter.objects.select_for_update(of=("self",), no_key=True).select_related("message")
     letter = letters.filter(pk=dead_letter_id).first()
     if letter is None:
         raise NotFound(f"There is no dead letter {dead_letter_id}. Its message may have been pruned.")

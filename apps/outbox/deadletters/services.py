@@ -119,7 +119,7 @@ def _triage_batch(
     selection: Selection, changes: dict[str, Any], between: tuple[int, int], actor: Actor, action: str, reason: str
 ) -> list[int]:
     after, newest = between
-    rows = selection.queryset().filter(pk__gt=after, pk__lte=newest).order_by("pk").select_for_update()
+    rows = selection.queryset().filter(pk__gt=after, pk__lte=newest).order_by("pk").select_for_update(no_key=True)
     ids = list(rows.values_list("pk", flat=True)[:BATCH])
     if ids:
         DeadLetter.objects.filter(pk__in=ids, state=DeadLetterState.OPEN).update(**changes)

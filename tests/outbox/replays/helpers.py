@@ -1,8 +1,13 @@
-"""Plain helpers: an engine that is only direct updates."""
+"""Plain helpers: an engine that is only direct updates, and people who press at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import connection
 
 from apps.outbox.models import Message, MessageStatus, Replay, ReplayItem
 from tests.outbox.deadletters.factories import bury
@@ -28,3 +33,19 @@ def states(replay: Replay) -> dict[str, int]:
     for state in ReplayItem.objects.filter(replay=replay).values_list("state", flat=True):
         found[state] = found.get(state, 0) + 1
     return found
+
+
+def together(*work: Callable[[], Any]) -> list[Any]:
+    """Run functions at once, each in a thread of its own; their results or errors in order."""
+    gate = threading.Barrier(len(work))
+
+    def run(function: Callable[[], Any]) -> Any:
+        gate.wait()
+        try:
+            return function()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        futures = [pool.submit(run, function) for function in work]
+    return [future.exception() or future.result() for future in futures]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
@@ -21,6 +17,7 @@ from apps.outbox.replays.planning import plan_replay
 from apps.outbox.replays.services import cancel, create_replay, pause, resume
 from tests.conftest import make_service
 from tests.outbox.deadletters.factories import dead
+from tests.outbox.replays.helpers import together
 
 
 @pytest.mark.django_db
@@ -124,22 +121,6 @@ def test_permission_and_state_are_checked_in_the_action(lead: Actor, viewer: Act
         with pytest.raises(Conflict, match="is cancelled"):
             verb(replay_id=replay.pk, actor=lead)
     assert [entry.action for entry in AuditEntry.objects.order_by("id")] == ["replay.started", "replay.cancelled"]
-
-
-def together(*work: Callable[[], Any]) -> list[Any]:
-    """Run functions at once, each in a thread of its own; their results or errors in order."""
-    gate = threading.Barrier(len(work))
-
-    def run(function: Callable[[], Any]) -> Any:
-        gate.wait()
-        try:
-            return function()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(work)) as pool:
-        futures = [pool.submit(run, function) for function in work]
-    return [future.exception() or future.result() for future in futures]
 
 
 @pytest.mark.django_db(transaction=True)
