@@ -29,6 +29,9 @@ env = Environment()
 
 # --- where things live -------------------------------------------------------------------------
 DATA_DIR = env.path("DATA_DIR", BASE_DIR / "var", "Where the local database, sockets and logs live.", shown="var/")
+STATIC_ROOT = env.path(
+    "STATIC_ROOT", DATA_DIR / "static", "Where collectstatic puts the files of the pages.", shown="var/static"
+)
 DEBUG = env.flag("DEBUG", False, "Development only: tracebacks in the browser.")
 TESTING = "pytest" in sys.modules
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,7 +49,9 @@ PORT = env.integer("PORT", 8000, "Port the web process listens on.", least=1)
 WEB_WORKERS = env.integer("WEB_WORKERS", 2, "Web worker processes.", least=1)
 WEB_THREADS = env.integer("WEB_THREADS", 8, "Threads of each web worker process.", least=1)
 WEB_GRACE_S = env.integer("WEB_GRACE_S", 30, "How long a stopping web process waits for requests under way, s.")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], "Host names the portal answers to.")
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", [], "Host names the portal answers to, besides those of this machine (health checks use them)."
+)
 TRUSTED_PROXIES = env.words(
     "TRUSTED_PROXIES", [], "Addresses of reverse proxies whose X-Forwarded-* headers are believed."
 )
@@ -88,7 +93,12 @@ API_RATE_PER_MINUTE = env.integer(
     "API_RATE_PER_MINUTE", 60_000, "Requests per minute of an API key that sets no limit of its own.", least=1
 )
 SANDBOX = env.flag("SANDBOX", False, "The sandbox runs beside the portal; pages link to it.")
-SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the ports the sandbox listens on.", least=1)
+SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the five ports the sandbox listens on.", least=1)
+SANDBOX_RATE = env.integer("SANDBOX_RATE", 5, "Messages per second the sandbox posts to the portal; 0 posts none.")
+SANDBOX_SCRIPT = env.flag("SANDBOX_SCRIPT", True, "The sandbox plays its script of outages.")
+SANDBOX_API_KEY = env.secret(
+    "SANDBOX_API_KEY", "", "The key the sandbox posts with.", shown="(made by make run, else DATA_DIR/sandbox-api-key)"
+)
 LOG_FORMAT = env.choice("LOG_FORMAT", "console", "How logs are written.", ("json", "console"))
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", "Least level that is logged.", ("debug", "info", "warning", "error"))
 PROMETHEUS_MULTIPROC_DIR = env.path(
@@ -96,6 +106,7 @@ PROMETHEUS_MULTIPROC_DIR = env.path(
 )
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Where traces go; empty sends none.")
 
+ALLOWED_HOSTS = [*ALLOWED_HOSTS, "127.0.0.1", "localhost", "[::1]"]
 if not ENCRYPTION_KEYS:
     # Without keys of its own an installation derives one, so that secrets are never stored in clear.
     ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
@@ -235,7 +246,6 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

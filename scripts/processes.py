@@ -116,7 +116,7 @@ class LocalManager(Manager):  # type: ignore[misc]
     def _killall(self, force: bool = False) -> None:
         """Stop what still runs, each once; one that is only starting gets its turn when it has started."""
         running = {n: p["pid"] for n, p in self._processes.items() if p.get("pid") and "returncode" not in p}
-        if set(running) != {BROKER} and self._others_expected():
+        if not force and set(running) != {BROKER} and self._others_expected():
             running.pop(BROKER, None)
         for name, pid in running.items():
             if force:

@@ -173,7 +173,8 @@ time.sleep(60)
 SUPERVISOR = """
 import shlex, sys
 from scripts import processes
-commands = {name: f"exec {sys.executable} -c {shlex.quote(sys.argv[1])} {name} {sys.argv[-1]}" for name in ("broker", "web")}
+worker = shlex.join([sys.executable, "-c", sys.argv[1]])
+commands = {name: f"exec {worker} {name} {sys.argv[2]}" for name in ("broker", "web")}
 if "failing" in sys.argv:
     commands["beat"] = "sleep 1; exit 3"
 ended = processes.run(commands, {"PATH": "/usr/bin:/bin"}, lambda manager: print("all started", flush=True))
