@@ -47,6 +47,8 @@ def problem(name: str, value: str) -> str | None:
     """What is wrong with one header, or None."""
     if not _NAME.match(name):
         return "is not a header name: use letters, digits and hyphens"
+    if not isinstance(value, str):
+        return "must be text"  # a row written by plain SQL may hold anything
     if UNSAFE.search(value):
         return "holds a line break or another control character, which could inject a header: remove it"
     if len(value) > MAX_VALUE:
@@ -81,6 +83,8 @@ def check_values(values: Mapping[str, str]) -> None:
 
 def merged(base: Mapping[str, str], custom: Mapping[str, str], kept: frozenset[str] = RESERVED) -> dict[str, str]:
     """``base`` with ``custom`` laid over it. Names in ``kept`` stay as they are, in any case of letters."""
+    if not isinstance(custom, Mapping):
+        raise refused("headers", "must be an object of names and texts")
     result = dict(base)
     spelled = {name.lower(): name for name in base}
     for name, value in custom.items():

@@ -33,5 +33,12 @@ def test_what_is_no_header_name_is_refused(name):
     assert problem(name, "v")
 
 
+@pytest.mark.parametrize("headers", [{"X-A": 1}, {"X-A": None}, {"X-A": ["1"]}, "X-A: 1", [1]])
+def test_what_plain_sql_may_have_written_is_a_permanent_error_too(headers):
+    with pytest.raises(DeliveryError, match="headers") as caught:
+        merged({}, headers)
+    assert caught.value.permanent
+
+
 def test_ordinary_values_pass_with_tabs_and_letters_of_any_language():
     assert problem("X-Note", "a\tb ü 日本 😀") is None

@@ -14,7 +14,7 @@ from typing import Final
 from apps.channels import headers as rules
 from apps.channels.api import body_text
 from apps.channels.base import Envelope
-from apps.channels.headers import check, check_values, refused
+from apps.channels.headers import check_values, merged, refused
 from apps.channels.kinds.email.html import plain_text
 from apps.channels.kinds.email.recipients import (
     address_problem,
@@ -123,9 +123,6 @@ def _content(message: EmailMessage, envelope: Envelope) -> None:
 
 
 def _custom(message: EmailMessage, headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if name.lower() in KEPT:
-            continue
-        check(name, value)
+    for name, value in merged({}, headers, KEPT).items():
         del message[name]
         message[name] = value
