@@ -272,3 +272,29 @@ def test_a_misconfigured_service_does_not_stop_the_others() -> None:
     put(good)
     run_until(engine_for(FakeStore()), settled)
     assert statuses() == {"SENT": 1}
+
+
+def test_it_rescues_what_a_killed_worker_left_without_any_help() -> None:
+    """Edges 2, 9 and 16: no nudge, no beat, no rescue job; the engine looks by itself."""
+    service = make_service(retry=QUICK)
+    message = put(service, status="SENDING", claim_id="00000000-0000-4000-8000-000000000000")
+    Message.objects.filter(pk=message.pk).update(lease_until=timezone.now())
+    run_until(engine_for(FakeStore()), settled)
+    assert statuses() == {"SENT": 1}
+    assert list(Attempt.objects.order_by("id").values_list("outcome", flat=True)) == ["lost", "sent"]
+
+
+def test_nudges_in_any_number_are_harmless() -> None:
+    service = make_service()
+    for _ in range(50):
+        put(service)
+    store = FakeStore()
+    engine = engine_for(store)
+
+    def nudging() -> bool:
+        for _ in range(20):
+            engine.wake()
+        return settled()
+
+    run_until(engine, nudging)
+    assert len(store.channels["midtrans"].sent) == 50
