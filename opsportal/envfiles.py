@@ -1,8 +1,8 @@
 """Files of NAME=value lines that stand in for the environment on one machine.
 
-``.env`` is written by a person (see .env.example); ``DATA_DIR/secrets.env`` is written once by ``make run``.
-The real environment always wins, so a container or a unit file needs neither. Because settings read them,
-``manage.py`` in another shell sees the same keys as the running portal.
+``.env`` is written by a person (see .env.example). ``make run`` writes ``DATA_DIR/secrets.env`` once, and
+``DATA_DIR/run.env`` for as long as it runs. The real environment always wins, so a container or a unit file needs
+none of them. Because settings read them, ``manage.py`` in another shell sees what the running portal sees.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 SECRETS_FILE: Final = "secrets.env"
+RUN_FILE: Final = "run.env"
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9_./@+-]+")  # needs no quoting in any client's URL
 MAX_SOCKET_PATH: Final = 100  # sun_path holds 108 bytes on Linux and 104 on macOS, with the final NUL
@@ -53,12 +54,18 @@ def read(path: Path) -> dict[str, str]:
         return {}
 
 
-def load(root: Path, environ: MutableMapping[str, str]) -> None:
-    """Fill ``environ`` from ``.env`` (another file with ENV_FILE, none when that is empty), then from secrets.env."""
+def load(root: Path, environ: MutableMapping[str, str], *, running: bool = True) -> None:
+    """Fill ``environ`` from ``.env`` (another file with ENV_FILE, none when that is empty), then from DATA_DIR.
+
+    ``running`` includes what the portal that runs there was started with.
+    """
     env_file = environ.get("ENV_FILE", str(root / ".env"))
     if env_file:
         _fill(environ, read(Path(env_file)))
-    _fill(environ, read(data_dir(root, environ) / SECRETS_FILE))
+    folder = data_dir(root, environ)
+    _fill(environ, read(folder / SECRETS_FILE))
+    if running:
+        _fill(environ, read(folder / RUN_FILE))
 
 
 def data_dir(root: Path, environ: Mapping[str, str]) -> Path:

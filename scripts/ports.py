@@ -12,8 +12,8 @@ class PortTaken(Exception):
     """Says which port, which variable names it, and what to do."""
 
 
-def check_port(host: str, port: int, variable: str, purpose: str) -> None:
-    """Raises PortTaken when ``host:port`` cannot be listened on."""
+def check_port(host: str, port: int, variable: str, purpose: str, *, first: int = 0) -> None:
+    """Raises PortTaken when ``host:port`` cannot be listened on. ``variable`` names ``first``, of several in a row."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As the servers do: a port of a run that has just ended is free.
@@ -23,10 +23,10 @@ def check_port(host: str, port: int, variable: str, purpose: str) -> None:
             # Somebody who listens with SO_REUSEADDR lets us bind, but not listen.
             probe.listen(1)
         except OSError as error:
-            raise PortTaken(_reason(error, host, port, variable, purpose)) from error
+            raise PortTaken(_reason(error, host, port, variable, purpose, first or port)) from error
 
 
-def _reason(error: OSError, host: str, port: int, variable: str, purpose: str) -> str:
+def _reason(error: OSError, host: str, port: int, variable: str, purpose: str, first: int) -> str:
     if error.errno == errno.EADDRINUSE:
         why = f"Port {port} on {host} is taken, and {purpose} needs it: {describe_holder(port)}."
         who = "Stop that program,"
@@ -35,5 +35,5 @@ def _reason(error: OSError, host: str, port: int, variable: str, purpose: str) -
         who = "Take a port from 1024 up,"
     else:
         return f"{purpose} cannot listen on {host}:{port}: {error.strerror}. HOST and {variable} choose the address."
-    other = port + 100 if 1024 <= port < 65_000 else 8_100
+    other = first + 100 if 1024 <= first < 65_000 else 8_100
     return f"{why}\n{who} or choose another port: make run {variable}={other}"

@@ -7,15 +7,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from apps.sandbox import services_file
 from opsportal import envfiles
 from scripts import keys, ports, processes
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_FOLDER = Path(sys.executable).parent
+# What `manage.py` in another shell must agree upon with the portal that runs.
+SHARED: Final = ("HOST", "PORT", "SANDBOX", "SANDBOX_PORT", "SERVICES_FILE", "DELIVERY_PRIVATE_NETWORKS")
 
 
 class CannotRun(Exception):
@@ -30,7 +34,8 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         environment = read_environment()
-        with only_one(Path(environment["DATA_DIR"])):
+        data_dir = Path(environment["DATA_DIR"])
+        with only_one(data_dir), told_to_other_shells(data_dir, environment):
             return start(environment)
     except (CannotRun, ports.PortTaken, envfiles.EnvFileInvalid) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -45,19 +50,18 @@ def main() -> int:
 
 def read_environment() -> dict[str, str]:
     """The environment of every process: ours, .env, the secrets, and what a laptop wants otherwise than a server."""
-    envfiles.load(ROOT, os.environ)
+    envfiles.load(ROOT, os.environ, running=False)
     data_dir = envfiles.data_dir(ROOT, os.environ)
     sandbox = os.environ.get("SANDBOX", "1").strip().lower() not in ("", "0", "false", "no", "off")
     wanted = {"SECRET_KEY": keys.make_secret_key, "ENCRYPTION_KEYS": keys.make_fernet_key}
     if sandbox:
-        services = Path(os.environ.get("SERVICES_FILE") or ROOT / "config" / "services.yaml")
-        wanted |= dict.fromkeys(keys.secret_refs(services), keys.make_signing_secret)
-        # The sandbox's providers listen on loopback, where deliveries must not go by default.
-        os.environ.setdefault("DELIVERY_PRIVATE_NETWORKS", "allow")
+        aim_at_sandbox(data_dir)
+        if services := os.environ.get("SERVICES_FILE"):
+            wanted |= dict.fromkeys(keys.secret_refs(Path(services)), keys.make_signing_secret)
     made = keys.ensure(data_dir / envfiles.SECRETS_FILE, wanted, os.environ)
     if made:
         say(f"Made {', '.join(made)} in {data_dir / envfiles.SECRETS_FILE}")
-    envfiles.load(ROOT, os.environ)
+    envfiles.load(ROOT, os.environ, running=False)
     defaults = {"DELIVERY_GRACE_S": "4", "WEB_GRACE_S": "4", "LOG_FORMAT": "console"}
     fixed = {
         "DATA_DIR": str(data_dir),
@@ -68,6 +72,25 @@ def read_environment() -> dict[str, str]:
     }
     os.environ.update({**defaults, **os.environ, **fixed})
     return dict(os.environ)
+
+
+def aim_at_sandbox(data_dir: Path) -> None:
+    """Services that point at the sandbox, unless the person chose a file. It listens on loopback: allowed, then."""
+    port = os.environ.get("SANDBOX_PORT") or str(services_file.DEFAULT_BASE)
+    if not os.environ.get("SERVICES_FILE") and port.isdigit():
+        os.environ["SERVICES_FILE"] = str(services_file.prepared(int(port), data_dir))
+    os.environ.setdefault("DELIVERY_PRIVATE_NETWORKS", "allow")
+
+
+@contextmanager
+def told_to_other_shells(data_dir: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Keep DATA_DIR/run.env for the time of the run."""
+    path = data_dir / envfiles.RUN_FILE
+    path.write_text("".join(f"{name}={environment[name]}\n" for name in SHARED if name in environment))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -93,7 +116,8 @@ def check_ports() -> None:
 
     ports.check_port(settings.HOST, settings.PORT, "PORT", "the web process")
     if settings.SANDBOX:
-        ports.check_port("127.0.0.1", settings.SANDBOX_PORT, "SANDBOX_PORT", "the sandbox")
+        for port in range(settings.SANDBOX_PORT, settings.SANDBOX_PORT + services_file.PORTS):
+            ports.check_port("127.0.0.1", port, "SANDBOX_PORT", "the sandbox", first=settings.SANDBOX_PORT)
 
 
 def clear_metrics(folder: Path) -> None:

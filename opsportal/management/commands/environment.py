@@ -23,9 +23,10 @@ Every variable is read once, at the start. All problems are reported together, a
 solved. An empty value counts as unset. `NAME_FILE` may name a file that holds the value of `NAME` (Docker and
 systemd secrets); setting both is an error.
 
-On one machine the values may also stand in `.env` (see `.env.example`; another file with `ENV_FILE`), and `make run`
-keeps the secrets it makes in `DATA_DIR/secrets.env`. The real environment wins over both. A service's secret is
-in the variable that its `secret_ref` in `config/services.yaml` names, or in that variable's `_FILE` twin.
+On one machine the values may also stand in `.env` (see `.env.example`; another file with `ENV_FILE`). `make run` keeps
+the secrets it makes in `DATA_DIR/secrets.env` and, while it runs, what it was started with in `DATA_DIR/run.env`, so
+that `manage.py` in another shell agrees with it. The real environment wins over all of them. A service's secret is in
+the variable that its `secret_ref` in `config/services.yaml` names, or in that variable's `_FILE` twin.
 
 | variable | value | default | meaning |
 |---|---|---|---|
