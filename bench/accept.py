@@ -37,6 +37,7 @@ class Web:
         self.port = free_port()
         env = {**portal.env, "PORT": str(self.port), "HOST": "127.0.0.1"}
         command = [sys.executable, "-m", "gunicorn", "-c", "opsportal/gunicorn.conf.py", "opsportal.wsgi"]
+        portal.manage("collectstatic", "--no-input", "-v", "0")
         self.child = Child("web", command, env)
         self.url = f"http://127.0.0.1:{self.port}"
 

@@ -85,7 +85,7 @@ class EngineContender:
         self.name = "opsportal, PostgreSQL" if self.portal.kind == "postgres" else "opsportal, SQLite"
 
     def candidates(self, latency_ms: int) -> Sequence[Setting]:
-        counts = (1024, 512, 256) if latency_ms else (256, 128, 512, 64)
+        counts = (1024, 512, 256) if latency_ms else (1024, 512, 256, 128)
         return [Setting(f"max_in_flight {count}", {"in_flight": count}) for count in counts]
 
     def messages(self, latency_ms: int) -> int:
