@@ -22,8 +22,9 @@ from django.db import DatabaseError, InterfaceError
 
 from apps.breakers.guard import Permit
 from apps.channels.base import DeliveryError
+from apps.core.errors import PortalError
 from apps.outbox.delivery.claim import Claim, Claimed, Want
-from apps.outbox.delivery.lanes import Lane, envelope_of
+from apps.outbox.delivery.lanes import Lane, LaneConfig, envelope_of
 from apps.outbox.delivery.outcome import Report, Settlement, failed, judge, sent
 from apps.outbox.delivery.store import Store
 from apps.outbox.models import AttemptOutcome, DeathReason
@@ -67,6 +68,7 @@ class Engine:
     _database: ThreadPoolExecutor | None = None
     _due: dict[str, float] = field(default_factory=dict)
     _troubles: int = 0
+    _warned: dict[str, Any] = field(default_factory=dict)
 
     # --- from any thread -----------------------------------------------------------------------
     def wake(self) -> None:
@@ -288,14 +290,28 @@ class Engine:
         for name in self.lanes.keys() - configs.keys():
             if not self.lanes[name].in_flight:
                 await self.lanes.pop(name).channel.close()
-        for name, config in configs.items():
-            lane = self.lanes.get(name)
-            if lane is None:
-                self.lanes[name] = self.store.open_lane(config)
-            elif lane.config.version != config.version:
-                old, replacement = lane.channel, self.store.open_lane(config)
-                lane.config, lane.channel, lane.breaker = config, replacement.channel, replacement.breaker
-                self._close_later(old, config.breaker.timeout)
+        for config in configs.values():
+            lane = self.lanes.get(config.service)
+            if lane is None or lane.config.version != config.version:
+                self._open(config, lane)
+
+    def _open(self, config: LaneConfig, lane: Lane | None) -> None:
+        """Open a lane, or give it what changed. A service whose channel cannot be built stays as it was."""
+        try:
+            opened = self.store.open_lane(config)
+        except (PortalError, OSError) as error:
+            self._warn_once(config, str(error))
+            return
+        if lane is None:
+            self.lanes[config.service] = opened
+            return
+        self._close_later(lane.channel, config.breaker.timeout)
+        lane.config, lane.channel, lane.breaker = config, opened.channel, opened.breaker
+
+    def _warn_once(self, config: LaneConfig, error: str) -> None:
+        if self._warned.get(config.service) != config.version:
+            self._warned[config.service] = config.version
+            log.error("service.misconfigured", service=config.service, error=error, effect="its messages wait")
 
     def _close_later(self, channel: Any, seconds: float) -> None:
         assert self._loop is not None

@@ -61,8 +61,9 @@ class Store:
             log.error("settle.refused", error=str(error), messages=len(batch), next="each alone")
             for item in batch:
                 self._settle_alone(item)
-        for service in {item.report.service for item in batch if item.report.pauses_service}:
-            self._pause_gone(service)
+        refusals = {item.report.service: item.report.error for item in batch if item.report.pauses_service}
+        for service, error in refusals.items():
+            self._pause(service, error)
 
     def _settle_alone(self, item: Settlement) -> None:
         try:
@@ -121,12 +122,12 @@ class Store:
         return found
 
     @staticmethod
-    def _pause_gone(service: str) -> None:
+    def _pause(service: str, error: str) -> None:
+        """Nothing sent to it can succeed until a person has acted, so its messages wait instead of dying."""
         pause(
             name=service,
             actor=SYSTEM,
-            reason="The destination answered 410 Gone: it does not want any more messages. "
-            "Ask its owner, correct the address, then resume.",
+            reason=f"The destination refuses every message: {error} Correct the service with its owner, then resume.",
         )
 
 
