@@ -10,7 +10,7 @@ from typing import Final
 from apps.core.clock import now
 from apps.outbox.figures import Backlog, backlog
 from apps.outbox.gates import FORCED_OPEN, OPEN, Gate, gates
-from apps.outbox.models import LIVE, WAITING, DeadLetter, Message, MessageStatus
+from apps.outbox.models import LIVE, WAITING, DeadLetter, DeadLetterState, Message, MessageStatus, ReplayItem
 from apps.services.models import Service
 
 # A due message that nothing holds back should leave at once; after this long somebody should look.

@@ -11,14 +11,17 @@ from django.core.cache import cache
 from django.utils import timezone
 from redis.exceptions import ConnectionError as CacheAway
 
+from apps.core.actor import Actor
 from apps.core.errors import Invalid, NotFound
 from apps.core.pagination import parse_cursor
 from apps.outbox import explain, figures
 from apps.outbox.deadletters.selectors import LetterFilters, causes, dead_letter_detail, list_dead_letters
+from apps.outbox.deadletters.services import discard
 from apps.outbox.explain import why_waiting, why_waiting_many
 from apps.outbox.figures import Backlog, backlog, figures_by_service, service_figures
 from apps.outbox.gates import Gate, gates
 from apps.outbox.models import Attempt, DeadLetter, DeliveryLane, DeliveryMinute, Message
+from apps.outbox.replays.services import create_replay
 from apps.outbox.selectors import MessageFilters, cause, list_messages, message_detail
 from apps.outbox.stats import bucket_of, empty_histogram
 from apps.services.models import Service
@@ -167,6 +170,17 @@ def test_behind_whom_a_message_waits() -> None:
     text = why_waiting(Message.objects.get(pk=follower.pk))
     assert f"behind message {head.pk} of ordering_key 'k', which is waiting too" in text
     assert "behind" not in why_waiting(Message.objects.get(pk=head.pk))
+
+
+def test_what_became_of_a_dead_letter(lead: Actor) -> None:
+    letter = dead(make_service(), ambiguous=True)
+    message = Message.objects.get(pk=letter.message_id)
+    assert "It may have arrived" in why_waiting(message)
+    assert why_waiting(message).endswith("Replay or discard it.")
+    replay = create_replay(selection={"ids": [letter.pk]}, actor=lead)
+    assert why_waiting(message).endswith(f"It waits its turn in replay {replay.pk}.")
+    discard(ids=[letter.pk], actor=lead, reason="a test")
+    assert why_waiting(message).endswith("Its dead letter was discarded by lead@example.com.")
 
 
 def test_a_page_is_explained_without_a_query_per_row(django_assert_max_num_queries: Any) -> None:
