@@ -144,9 +144,16 @@ def _why_it_died(message: Message) -> str:
         return "A dead letter without a record of its death: it will not be tried again on its own."
     tries = f" after {letter.attempts} attempt{'' if letter.attempts == 1 else 's'}" if letter.attempts else ""
     arrived = " It may have arrived: the last attempt ended unclear." if letter.ambiguous else ""
-    return (
-        f"{letter.get_reason_display()}{tries}: {letter.error[:300] or 'no error text'}.{arrived} Replay or discard it."
-    )
+    error = letter.error[:300].rstrip(".") or "no error text"
+    return f"{letter.get_reason_display()}{tries}: {error}.{arrived} {_what_next(letter)}"
+
+
+def _what_next(letter: DeadLetter) -> str:
+    if letter.state != DeadLetterState.OPEN:
+        return f"Its dead letter was {letter.state} by {letter.resolved_by or 'someone'}."
+    waiting = ReplayItem.objects.filter(dead_letter=letter, state=ReplayItem.State.WAITING)
+    replay = waiting.values_list("replay_id", flat=True).first()
+    return f"It waits its turn in replay {replay}." if replay is not None else "Replay or discard it."
 
 
 def _time(at: datetime | None, moment: datetime) -> str:
