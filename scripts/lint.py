@@ -32,7 +32,7 @@ def checks(templates: Sequence[str]) -> dict[str, list[str]]:
         "ruff check": [tool("ruff"), "check", "."],
         "ruff format": [tool("ruff"), "format", "--check", "--quiet", "."],
         "mypy": [tool("mypy"), "--no-error-summary"],
-        "import-linter": [tool("lint-imports"), "--no-timings"],
+        "import-linter": [tool("lint-imports")],
         "migrations": [*manage, "makemigrations", "--check", "--dry-run"],
         "deployment check": [*manage, "check", "--deploy", "--fail-level", "WARNING"],
         "lock files": [python, "-m", "scripts.lock", "--check"],
