@@ -150,7 +150,9 @@ def test_in_flight_limit_counts_all_workers() -> None:
     for _ in range(10):
         put(service)
     assert len(take(service, 10, max_in_flight=4)) == 4
-    assert take(service, 10, max_in_flight=4) == []
+    other = Want(service=service.name, slots=10, lease_s=30, max_in_flight=4, max_per_second=None)
+    assert claim(other, "worker-2").rows == []
+    assert len(take(service, 10, max_in_flight=4, in_flight=3)) == 1
 
 
 def test_rate_limit_is_a_token_bucket_in_the_lane() -> None:

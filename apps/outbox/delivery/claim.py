@@ -50,13 +50,18 @@ class Claimed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What a worker asks for: at most ``slots`` messages of ``service``, leased for ``lease_s`` seconds."""
+    """What a worker asks for: at most ``slots`` messages of ``service``, leased for ``lease_s`` seconds.
+
+    ``in_flight`` is what it has on the way itself. It knows that better than the database does, where
+    answers that have come but are not settled yet still count as on their way.
+    """
 
     service: str
     slots: int
     lease_s: float
     max_in_flight: int
     max_per_second: float | None
+    in_flight: int = 0
     skip_waiting_head: bool = False
 
 
@@ -231,7 +236,7 @@ def _claim_locked(cursor: Any, sql: Dialect, want: Want, worker: str, lane: Sequ
     now, refilled_at = _as_time(now), _as_time(refilled_at)
     if slowed_until is not None and (slow_s := (_as_time(slowed_until) - now).total_seconds()) > 0:
         return Claim([], wait_s=min(slow_s, 1.0))
-    slots = min(want.slots, want.max_in_flight - _in_flight(cursor, want))
+    slots = min(want.slots, want.max_in_flight - want.in_flight - _in_flight_elsewhere(cursor, want, worker))
     if want.max_per_second is not None:
         burst = max(1.0, want.max_per_second)
         tokens = fairness.refill(tokens, (now - refilled_at).total_seconds(), want.max_per_second, burst)
@@ -249,10 +254,11 @@ def _claim_locked(cursor: Any, sql: Dialect, want: Want, worker: str, lane: Sequ
     return Claim(rows, more=held > 0 or len(rows) >= slots or (bool(rows) and len(split) > 1))
 
 
-def _in_flight(cursor: Any, want: Want) -> int:
+def _in_flight_elsewhere(cursor: Any, want: Want, worker: str) -> int:
     cursor.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM notification_outbox WHERE status = 'SENDING' AND service = %s LIMIT %s) x",
-        [want.service, want.max_in_flight],
+        """SELECT count(*) FROM (SELECT 1 FROM notification_outbox
+           WHERE status = 'SENDING' AND service = %s AND claimed_by <> %s LIMIT %s) x""",
+        [want.service, worker, want.max_in_flight],
     )
     return int(cursor.fetchone()[0])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from apps.breakers.guard import Breaker
@@ -43,7 +43,6 @@ class Lane:
     breaker: Breaker
     in_flight: int = 0
     next_look: float = 0.0
-    lookups: int = field(default=0)
 
     def want(self, slots: int) -> Want:
         """Ask for ``slots`` messages, leased for longer than a request may take."""
@@ -54,6 +53,7 @@ class Lane:
             lease_s=config.breaker.timeout + LEASE_MARGIN_S,
             max_in_flight=config.limits.max_in_flight,
             max_per_second=config.limits.max_per_second,
+            in_flight=self.in_flight,
             skip_waiting_head=config.ordering.waiting_head == "skip",
         )
 

@@ -84,4 +84,5 @@ def _add_to_existing(cursor: Any, row: DeliveryMinute) -> bool:
 
 FIND_MINUTE: Final = "SELECT id, latency FROM delivery_minute WHERE service = %s AND minute = %s"
 LOCK_MINUTE: Final = f"{FIND_MINUTE} FOR UPDATE"
-ADD_MINUTE: Final = f"UPDATE delivery_minute SET {', '.join(f'{name} = {name} + %s' for name in MINUTE_COUNTERS)}, latency = %s WHERE id = %s"
+ADDITIONS: Final = ", ".join(f"{name} = {name} + %s" for name in MINUTE_COUNTERS)
+ADD_MINUTE: Final = f"UPDATE delivery_minute SET {ADDITIONS}, latency = %s WHERE id = %s"

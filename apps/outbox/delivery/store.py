@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from apps.breakers.guard import breaker
 from apps.channels.base import NetworkPolicy
@@ -34,6 +36,18 @@ UNWRITABLE: Final = (DataError, IntegrityError)
 MISSING_TEMPLATE: Final = "{{ this_template_does_not_exist }}"
 
 
+@contextmanager
+def healthy_connection() -> Iterator[None]:
+    """A connection that failed is closed, so that the next statement opens a new one."""
+    try:
+        yield
+    except UNWRITABLE:
+        raise
+    except (DatabaseError, InterfaceError):
+        connection.close()
+        raise
+
+
 def worker_name() -> str:
     """Who claims: ``delivery@host-pid``."""
     return f"delivery@{socket.gethostname()}-{os.getpid()}"
@@ -46,9 +60,15 @@ class Store:
     worker: str = field(default_factory=worker_name)
     rng: random.Random = field(default_factory=random.SystemRandom)
 
+    @property
+    def threads(self) -> int:
+        """PostgreSQL claims and settles side by side; SQLite has one writer, and two would only wait."""
+        return 2 if connection.vendor == "postgresql" else 1
+
     def claim(self, want: Want) -> tuple[Claim, Templates]:
         """Claim messages and read the named templates they use."""
-        found = claim(want, self.worker)
+        with healthy_connection():
+            found = claim(want, self.worker)
         names = {(row.template, row.template_version) for row in found.rows if row.template}
         return found, self._templates(names) if names else {}
 
@@ -56,7 +76,8 @@ class Store:
         """Settle a batch. If the batch as a whole is refused, each item alone, so that one row that
         cannot be written does not take its siblings with it."""
         try:
-            settle(batch, self.worker)
+            with healthy_connection():
+                settle(batch, self.worker)
         except UNWRITABLE as error:
             log.error("settle.refused", error=str(error), messages=len(batch), next="each alone")
             for item in batch:
@@ -74,14 +95,16 @@ class Store:
             settle([item._replace(report=report)], self.worker)
 
     def sweep(self) -> None:
-        sweeps.rescue_lost(self.rng)
-        sweeps.expire_overdue()
-        sweeps.release_orphans()
+        with healthy_connection():
+            sweeps.rescue_lost(self.rng)
+            sweeps.expire_overdue()
+            sweeps.release_orphans()
 
     def lane_configs(self) -> Mapping[str, LaneConfig]:
         """Every service that can be delivered to; one that cannot is logged and left out."""
         configs: dict[str, LaneConfig] = {}
-        services = list(Service.objects.select_related("deliverylane"))
+        with healthy_connection():
+            services = list(Service.objects.select_related("deliverylane"))
         self._make_lanes([service for service in services if not hasattr(service, "deliverylane")])
         for service in services:
             try:
@@ -108,8 +131,9 @@ class Store:
         return Lane(config, channel, breaker(config.service))
 
     @staticmethod
-    def forget_connection() -> None:
-        """Close this thread's connection; the next statement opens a new one."""
+    def forget_connection(barrier: threading.Barrier) -> None:
+        """Close this thread's connection; the barrier gives each thread one of these jobs."""
+        barrier.wait(5)
         connection.close()
 
     @staticmethod

@@ -1,0 +1,1 @@
+"""The HTTP API of messages, dead letters, replays and services: parse, call one function, answer."""
