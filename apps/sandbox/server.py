@@ -175,9 +175,13 @@ class SandboxServer:
 
     async def _tick_for_ever(self) -> None:
         while True:
-            self._begin_script_when_there_is_traffic()
-            await self.step()
+            await self.wake()
             await asyncio.sleep(self.tick)
+
+    async def wake(self) -> None:
+        """What every tick does."""
+        self._begin_script_when_there_is_traffic()
+        await self.step()
 
     def _begin_script_when_there_is_traffic(self) -> None:
         """The first minute of the script is for watching: it begins with the first message that arrives."""

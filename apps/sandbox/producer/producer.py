@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import os
 import random
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -35,7 +34,6 @@ class Counts:
     duplicates: int = 0
     refused: int = 0
     retries: int = 0
-    by_service: Counter[str] = field(default_factory=Counter)
 
     @property
     def waiting(self) -> int:
@@ -82,7 +80,6 @@ class Producer:
             "portal": self.portal_url,
             "rate": self.rate,
             **self._figures(),
-            "by_service": dict(self.counts.by_service),
         }
 
     def _figures(self) -> dict[str, int]:
@@ -174,8 +171,6 @@ class Producer:
         self.counts.accepted += verdict.accepted
         self.counts.duplicates += verdict.duplicates
         self.counts.refused += verdict.refused
-        if verdict.accepted:
-            self.counts.by_service.update(message["service"] for message in job)
         if self.state != "posting":
             self.state, self.problem = "posting", ""
             log.info("producer.resumed", **self._figures())

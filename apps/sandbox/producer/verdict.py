@@ -33,7 +33,7 @@ class Verdict:
 
 def judge(status: int, headers: Mapping[str, str], body: Any, size: int) -> Verdict:
     """``size``: how many messages were posted. ``body``: the answer as JSON, or None."""
-    if status in (200, 201, 202):
+    if status in (200, 201, 202, 207):
         return _accepted(headers, body, size)
     why = f"HTTP {status}{_words(body)}"
     if status in (401, 403):
@@ -55,6 +55,8 @@ def _accepted(headers: Mapping[str, str], body: Any, size: int) -> Verdict:
         again = headers.get("Idempotency-Replayed", "").lower() == "true"
         return Verdict(Kind.ACCEPTED, accepted=size, duplicates=size if again else 0)
     errors = [item for item in items if isinstance(item, dict) and item.get("error")]
+    if any(item["error"].get("code") == "conflict" for item in errors):
+        return Verdict(Kind.AGAIN, "an item of the batch is being accepted already")
     duplicates = sum(1 for item in items if isinstance(item, dict) and item.get("duplicate"))
     why = _words(errors[0]).lstrip(": ") if errors else ""
     return Verdict(Kind.ACCEPTED, why, size - len(errors), duplicates, len(errors))
