@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+from apps.core import context
+
+TRAVELS = {"request_id": context.request_id, "tenant_id": context.tenant_id}
+
+
+def add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The ids of the request as rows and answers carry them; django-structlog would make up its own."""
+    event.update({name: value for name, variable in TRAVELS.items() if (value := variable.get())})
+    return event
+
+
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    add_context,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
