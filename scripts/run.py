@@ -181,7 +181,8 @@ def prepare(environment: dict[str, str], sandbox: bool) -> dict[str, str]:
 
 def banner(made: dict[str, str], host: str, port: int, sandbox_port: int) -> list[str]:
     """What a person needs to begin, printed once the web process answers."""
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    reach = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    shown = f"[{reach}]" if ":" in reach else reach
     lines = ["", f"The portal is up: http://{shown}:{port}/"]
     if made:
         lines += [f"  log in as   {made['operator']}", f"  password    {made['password']}   (shown this once)"]

@@ -19,8 +19,8 @@ UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"
 @cache
 def tracked(*suffixes: str) -> tuple[Path, ...]:
     """Files of the repository, as git knows them; a copy without git is walked."""
-    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    names = done.stdout.splitlines() if done.returncode == 0 else walk()
+    listed = "git ls-files 2>/dev/null"
+    names = subprocess.run(["sh", "-c", listed], cwd=ROOT, capture_output=True, text=True).stdout.splitlines() or walk()
     return tuple(ROOT / n for n in names if n.endswith(suffixes) and (ROOT / n).is_file())
 
 
