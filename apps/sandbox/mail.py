@@ -6,6 +6,7 @@ Addresses whose name is ``nobody`` do not exist: RCPT is answered with 550 at an
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from email.message import Message
@@ -21,6 +22,8 @@ UNKNOWN_NAME: Final = "nobody"
 MAX_BYTES: Final = 10 * 1024 * 1024
 KEY_HEADERS: Final = ("X-Idempotency-Key", "Idempotency-Key", "Message-ID")
 CLOSE_AFTER_S: Final = 0.05
+# aiosmtpd tells every line of every dialogue; what matters is in the ledger.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 
 class Mailbox:

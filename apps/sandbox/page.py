@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from heapq import nlargest
 from itertools import islice
@@ -94,16 +93,15 @@ def _card(station: Station, clock: float) -> dict[str, Any]:
         "address": station.address,
         "endpoint": station.endpoint,
         "outages": [_sentence(station, outage, clock) for outage in on],
-        "modes": [_button(station, mode, on) for mode in station.modes],
+        "modes": [_button(station, mode) for mode in station.modes],
         "failures": [f"{count:,} {outcome.label}" for outcome, count in problems if count],
         "signatures": _signatures(station),
     }
 
 
-def _button(station: Station, mode: Mode, on: Iterable[Outage]) -> dict[str, Any]:
+def _button(station: Station, mode: Mode) -> dict[str, Any]:
     effect = _effect(station, mode, DEFAULT_DELAY_S.get(mode, 0))
-    active = any(outage.mode is mode for outage in on)
-    return {"value": mode.value, "title": TITLES[mode], "effect": f"{station.name} {effect}", "active": active}
+    return {"value": mode.value, "title": TITLES[mode], "effect": f"{station.name} {effect}"}
 
 
 def _effect(station: Station, mode: Mode, delay: float, status: int | None = None) -> str:

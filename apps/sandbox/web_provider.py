@@ -13,6 +13,7 @@ from apps.sandbox.ledger import Ledger, Outcome
 from apps.sandbox.listeners import GRACE_S
 from apps.sandbox.outages import Fate, Mode, Outages
 from apps.sandbox.providers.base import Answer, HttpProvider, Incoming, outage_answer
+from apps.sandbox.signatures import NOT_CHECKED
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 _OUTCOMES: Final = {
@@ -76,9 +77,10 @@ class WebProvider:
         if verdict:
             self.ledger.signatures[verdict] += 1
         late = f"after {fate.wait:g} s" if fate.wait and outcome is not Outcome.HUNG else ""
-        note = " · ".join(part for part in (answer.note, late, f"signature {verdict}" if verdict else "") if part)
+        signed = f"signature {verdict}" if verdict and answer.is_success and verdict != NOT_CHECKED else ""
+        note = " · ".join(part for part in (answer.note, late, signed) if part)
         shown = "–" if outcome is Outcome.HUNG else str(answer.status)
-        excerpt = incoming.body[:1024].decode(errors="replace")
+        excerpt = self.provider.excerpt(incoming)
         self.ledger.write(self.now(), key, turn, outcome, answer=shown, note=note, excerpt=excerpt)
 
     async def _health(self) -> web.StreamResponse:

@@ -70,12 +70,20 @@ class HttpProvider(Protocol):
     def refuse(self, incoming: Incoming, status: int, text: str, code: str) -> Answer:
         """``status`` in the words and the shape of this provider. ``code`` is what kind of refusal it is."""
 
+    def excerpt(self, incoming: Incoming) -> str:
+        """What it is about, in a line for people."""
+
     def signature(self, incoming: Incoming) -> str:
         """What came of checking the signature; empty when this provider has none."""
 
 
 def header_key(incoming: Incoming) -> str:
     return next((incoming.headers[name] for name in KEY_HEADERS if incoming.headers.get(name)), "")
+
+
+def body_excerpt(incoming: Incoming) -> str:
+    """The beginning of the body, for one that is not what it should be."""
+    return incoming.body[:1024].decode(errors="replace")
 
 
 def outage_answer(provider: HttpProvider, incoming: Incoming, fate: Fate) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from apps.sandbox import signatures
-from apps.sandbox.providers.base import Answer, Incoming, header_key
+from apps.sandbox.providers.base import Answer, Incoming, body_excerpt, header_key
 
 PATH: Final = "/hooks/billing"
 
@@ -24,6 +24,9 @@ class BillingWebhook:
 
     def key(self, incoming: Incoming) -> str:
         return header_key(incoming)
+
+    def excerpt(self, incoming: Incoming) -> str:
+        return body_excerpt(incoming)
 
     def signature(self, incoming: Incoming) -> str:
         return signatures.check(self._secret, incoming.headers, incoming.body, now=incoming.at)

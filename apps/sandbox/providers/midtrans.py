@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from apps.sandbox.providers.base import Answer, Incoming, header_key
+from apps.sandbox.providers.base import Answer, Incoming, body_excerpt, header_key
 
 PATH: Final = "/v2/charge"
 
@@ -24,6 +24,14 @@ class Midtrans:
 
     def key(self, incoming: Incoming) -> str:
         return header_key(incoming)
+
+    def excerpt(self, incoming: Incoming) -> str:
+        charge = incoming.object()
+        if problems(charge):
+            return body_excerpt(incoming)
+        details, items = charge["transaction_details"], charge.get("item_details")
+        item = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+        return f"{details['order_id']}: {details['gross_amount']:,} IDR {item.get('name', '')}"
 
     def signature(self, incoming: Incoming) -> str:
         return ""

@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any, Final
 
-from apps.sandbox.providers.base import Answer, Incoming, header_key
+from apps.sandbox.providers.base import Answer, Incoming, body_excerpt, header_key
 
 PATH: Final = re.compile(r"/v\d{1,3}\.\d{1,2}/[0-9A-Za-z_-]+/messages\Z")
 NOT_ON_WHATSAPP: Final = "62800"
@@ -36,6 +36,12 @@ class Whatsapp:
     def key(self, incoming: Incoming) -> str:
         """The Cloud API knows no idempotency key; the portal's own name of the message stands for it."""
         return header_key(incoming) or str(incoming.object().get("biz_opaque_callback_data") or "")
+
+    def excerpt(self, incoming: Incoming) -> str:
+        message = incoming.object()
+        text = message.get("text")
+        words = text.get("body") if isinstance(text, dict) else message.get("type")
+        return f"To +{message['to']}: {words}" if message.get("to") else body_excerpt(incoming)
 
     def signature(self, incoming: Incoming) -> str:
         return ""
