@@ -160,8 +160,8 @@ def _shown(key: ApiKey) -> dict[str, Any]:
 
 def _checked_name(name: str) -> str:
     text = name.strip()
-    if not text or len(text) > 100 or not text.isprintable():
-        raise Invalid.field("name", "use 1 to 100 printable characters")
+    if not text or len(text) > 90 or not text.isprintable():
+        raise Invalid.field("name", "use 1 to 90 printable characters")
     return text
 
 
