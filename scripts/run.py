@@ -52,6 +52,7 @@ def read_environment() -> dict[str, str]:
     """The environment of every process: ours, .env, the secrets, and what a laptop wants otherwise than a server."""
     envfiles.load(ROOT, os.environ, running=False)
     data_dir = envfiles.data_dir(ROOT, os.environ)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # the local database holds what messages say
     sandbox = os.environ.get("SANDBOX", "1").strip().lower() not in ("", "0", "false", "no", "off")
     wanted = {"SECRET_KEY": keys.make_secret_key, "ENCRYPTION_KEYS": keys.make_fernet_key}
     if sandbox:
@@ -62,7 +63,13 @@ def read_environment() -> dict[str, str]:
     if made:
         say(f"Made {', '.join(made)} in {data_dir / envfiles.SECRETS_FILE}")
     envfiles.load(ROOT, os.environ, running=False)
-    defaults = {"DELIVERY_GRACE_S": "4", "WEB_GRACE_S": "4", "LOG_FORMAT": "console"}
+    defaults = {
+        "DELIVERY_GRACE_S": "4",
+        "WEB_GRACE_S": "4",
+        "LOG_FORMAT": "console",
+        # Somebody who tries the portal as root need not read it twice; a container does not run as root.
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+    }
     fixed = {
         "DATA_DIR": str(data_dir),
         "SANDBOX": "1" if sandbox else "0",
