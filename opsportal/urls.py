@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from opsportal import api_docs, health, telemetry
+from opsportal.api import api
+
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("health", health.health, name="health"),
+    path("metrics", telemetry.metrics, name="metrics"),
+    path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("", include("apps.console.urls")),
+    # Last: its own root stands behind the overview. It holds /api/v1/... and /stats/...
+    path("", api.urls),
 ]

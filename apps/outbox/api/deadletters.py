@@ -268,7 +268,7 @@ def resume_replay(request: HttpRequest, replay_id: RowId, body: ResumeIn | None 
     """One that stopped by itself needs a stop_above_percent above what failed so far."""
     caller = caller_of(request)
     _own(replay_id, caller)
-    given = body or ResumeIn()
+    given = body or ResumeIn.model_validate({})
     changed = replays.resume(
         replay_id=replay_id, actor=caller.actor, reason=given.reason, stop_above_percent=given.stop_above_percent
     )

@@ -57,7 +57,7 @@ class ServiceOut(Schema):
     paused_by: str
     paused_reason: str
     config_version: int
-    breaker: BreakerOut | None = Field(description="null until the service was called once")
+    breaker: BreakerOut
     backlog: BacklogOut
     figures: FiguresOut
 
@@ -84,8 +84,9 @@ def services(request: HttpRequest) -> dict[str, Any]:
     breakers = {found.service: found for found in snapshot_all()}
     waiting, figures = backlog(), figures_by_service(minutes=FIGURE_MINUTES)
     items = [
-        _shown(service, breakers.get(service.name), waiting.get(service.name), figures.get(service.name))
+        _shown(service, breakers[service.name], waiting.get(service.name), figures.get(service.name))
         for service in list_services()
+        if service.name in breakers  # one may have been added between the two questions
     ]
     return {"items": items}
 
@@ -114,7 +115,7 @@ def _reader(request: HttpRequest) -> Caller:
 
 
 def _shown(
-    service: Service, breaker: BreakerSnapshot | None, waiting: Backlog | None, figures: ServiceFigures | None
+    service: Service, breaker: BreakerSnapshot, waiting: Backlog | None, figures: ServiceFigures | None
 ) -> dict[str, Any]:
     return {
         "name": service.name,
@@ -125,7 +126,7 @@ def _shown(
         "paused_by": service.paused_by,
         "paused_reason": service.paused_reason,
         "config_version": service.config_version,
-        "breaker": shown_snapshot(breaker) if breaker else None,
+        "breaker": shown_snapshot(breaker),
         "backlog": waiting or Backlog(),
         "figures": figures or ServiceFigures(FIGURE_MINUTES),
     }
