@@ -6,6 +6,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from apps.console.shell import portal_of
+
 
 def portal(request: HttpRequest) -> dict[str, Any]:
-    return {}
+    """``portal``: the frame of the page, looked up lazily."""
+    return {"portal": portal_of(request)}

@@ -1,0 +1,439 @@
+"""Messages, attempts, dead letters and a running replay, at the scale of a bad night."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+from apps.outbox.deadletters.causes import fingerprint
+from apps.outbox.models import (
+    Attempt,
+    AttemptOutcome,
+    Cause,
+    DeadLetter,
+    DeadLetterState,
+    DeathReason,
+    DeliveryMinute,
+    Message,
+    MessageStatus,
+    Replay,
+    ReplayItem,
+    ReplayState,
+)
+from apps.outbox.stats import LATENCY_BOUNDS_MS, bucket_of
+
+TENANTS: Final = ("toko-sari", "warung-88", "kopi-aceh", "batik-solo")
+NAMES: Final = ("sari", "budi", "dewi", "agus", "rina", "joko", "wulan", "eko", "putri", "hadi")
+BATCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A cause of dead letters. ``within`` is over how many minutes they died, up to ``until`` minutes ago."""
+
+    service: str
+    letters: int
+    tenants: int
+    error_class: str
+    status_code: int | None
+    error: str
+    reason: str
+    until: int
+    within: int
+    ambiguous: bool = False
+
+
+DEATHS: Final = (
+    Death(
+        "midtrans", 1031, 4, "http_503", 503, "midtrans answered 503 Service Unavailable", DeathReason.EXHAUSTED, 2, 58
+    ),
+    Death(
+        "midtrans",
+        96,
+        3,
+        "timeout",
+        None,
+        "midtrans did not answer within 10 s, after the whole request had left",
+        DeathReason.EXHAUSTED,
+        0,
+        56,
+        True,
+    ),
+    Death(
+        "whatsapp",
+        41,
+        2,
+        "http_400",
+        400,
+        "(#131026) Message undeliverable: recipient is not on WhatsApp",
+        DeathReason.PERMANENT,
+        9,
+        50,
+    ),
+    Death(
+        "billing-webhook",
+        12,
+        1,
+        "http_410",
+        410,
+        "partner.example answered 410 Gone: this endpoint was removed",
+        DeathReason.PERMANENT,
+        60,
+        200,
+    ),
+    Death("smtp", 7, 2, "smtp_550", 550, "550 5.1.1 mailbox unavailable", DeathReason.PERMANENT, 190, 900),
+)
+WAITING: Final = {"midtrans": 1204, "whatsapp": 86, "billing-webhook": 31, "slack": 4}
+
+
+def make_messages(moment: datetime, random: Random) -> None:
+    """Everything, oldest first, so that ids and times agree."""
+    _delivered(moment, random)
+    for death in DEATHS:
+        _dead(death, moment, random)
+    for service, count in WAITING.items():
+        _waiting(service, count, moment, random)
+    _ended(moment, random)
+    _replay(moment, random)
+    _minutes(moment, random)
+
+
+def _fields(service: str, at: datetime, random: Random) -> dict[str, Any]:
+    name = random.choice(NAMES)
+    order = f"A-{random.randint(10_000, 99_999)}"
+    fields: dict[str, Any] = {
+        "service_id": service,
+        "tenant_id": random.choice(TENANTS),
+        "created_at": at,
+        "source": "shop-api",
+        "idempotency_key": f"{service}-{order}-{random.getrandbits(32):08x}",
+        "request_id": f"{random.getrandbits(64):016x}",
+    }
+    if service in ("midtrans", "billing-webhook", "database"):
+        body = {
+            "order_id": order,
+            "customer": f"{name}@example.com",
+            "gross_amount": random.randint(20, 900) * 1000,
+            "currency": "IDR",
+        }
+        return fields | {"payload": json.dumps(body), "content_type": "application/json", "ordering_key": ""}
+    if service == "smtp":
+        return fields | {
+            "recipient": f"{name}.{random.randint(1, 99)}@example.com",
+            "subject": f"Your order {order}",
+            "body_template": "Dear {{ name }}, your order {{ order }} is on its way.",
+            "body_data": {"name": name.title(), "order": order},
+        }
+    if service == "slack":
+        return fields | {
+            "recipient": "#alerts",
+            "body_template": "{{ text }}",
+            "body_data": {"text": f"refund of {order} needs approval"},
+        }
+    return fields | {
+        "recipient": f"+62812{random.randint(1_000_000, 9_999_999)}",
+        "body_template": "Kode {{ code }}",
+        "body_data": {"code": str(random.randint(100_000, 999_999))},
+    }
+
+
+def _save(messages: list[Message]) -> list[Message]:
+    return Message.objects.bulk_create(messages, batch_size=BATCH)
+
+
+def _delivered(moment: datetime, random: Random) -> None:
+    made = []
+    for number in range(400):
+        at = moment - timedelta(minutes=240 - number * 0.55)
+        service = random.choice(("midtrans", "whatsapp", "smtp", "smtp", "billing-webhook", "billing-webhook", "slack"))
+        fields = _fields(service, at, random)
+        done = at + timedelta(milliseconds=random.randint(90, 900))
+        made.append(
+            Message(
+                **fields,
+                status=MessageStatus.SENT,
+                sent_at=done,
+                settled_at=done,
+                next_attempt_at=at,
+                attempt_count=1,
+                attempt_total=1,
+            )
+        )
+    Attempt.objects.bulk_create(
+        [
+            _attempt(
+                message,
+                1,
+                message.created_at,
+                AttemptOutcome.SENT,
+                random,
+                status_code=200,
+                response='{"status_code":"200"}',
+            )
+            for message in _save(made)
+        ],
+        batch_size=BATCH,
+    )
+
+
+def _attempt(message: Message, number: int, at: datetime, outcome: str, random: Random, **fields: Any) -> Attempt:
+    fields.setdefault("duration_ms", random.randint(60, 700))
+    return Attempt(
+        message_id=message.pk,
+        number=number,
+        started_at=at,
+        worker=f"delivery@a-{random.randint(1, 2)}",
+        outcome=outcome,
+        **fields,
+    )
+
+
+def _dead(death: Death, moment: datetime, random: Random) -> None:
+    mark, text = fingerprint(death.service, death.error_class, death.status_code, death.error)
+    step = death.within * 60 / death.letters
+    deaths = [
+        moment - timedelta(minutes=death.until) - timedelta(seconds=step * back)
+        for back in range(death.letters - 1, -1, -1)
+    ]
+    tries = 5 if death.reason == DeathReason.EXHAUSTED else 1
+    made = []
+    for at in deaths:
+        fields = _fields(death.service, at - timedelta(seconds=35 if tries > 1 else 1), random)
+        fields["tenant_id"] = random.choice(TENANTS[: death.tenants])
+        made.append(
+            Message(
+                **fields,
+                status=MessageStatus.DLQ,
+                settled_at=at,
+                next_attempt_at=at,
+                attempt_count=tries,
+                attempt_total=tries,
+                last_error=death.error,
+            )
+        )
+    saved = _save(made)
+    Cause.objects.update_or_create(
+        fingerprint=mark,
+        defaults={
+            "service": death.service,
+            "error_class": death.error_class,
+            "status_code": death.status_code,
+            "message": text,
+            "first_seen": deaths[0],
+            "last_seen": deaths[-1],
+        },
+    )
+    DeadLetter.objects.bulk_create(
+        [_letter(death, mark, message, at, tries) for message, at in zip(saved, deaths, strict=True)], batch_size=BATCH
+    )
+    outcome = AttemptOutcome.AMBIGUOUS if death.ambiguous else AttemptOutcome.FAILED
+    Attempt.objects.bulk_create(
+        [
+            _attempt(
+                message,
+                number,
+                at - timedelta(seconds=2 ** (tries - number) * 2 - 2),
+                outcome,
+                random,
+                status_code=death.status_code,
+                error_class=death.error_class,
+                error=death.error,
+                duration_ms=10_000 if death.ambiguous else random.randint(80, 400),
+            )
+            for message, at in list(zip(saved, deaths, strict=True))[-60:]
+            for number in range(1, tries + 1)
+        ],
+        batch_size=BATCH,
+    )
+
+
+def _letter(death: Death, mark: str, message: Message, at: datetime, tries: int, **fields: Any) -> DeadLetter:
+    return DeadLetter(
+        message=message,
+        service=death.service,
+        tenant_id=message.tenant_id,
+        cause_id=mark,
+        reason=death.reason,
+        status_code=death.status_code,
+        error_class=death.error_class,
+        error=death.error,
+        attempts=tries,
+        ambiguous=death.ambiguous,
+        died_at=at,
+        **fields,
+    )
+
+
+def _waiting(service: str, count: int, moment: datetime, random: Random) -> None:
+    long = {"midtrans": 372, "whatsapp": 63}.get(service, 1)
+    made = []
+    for number in range(count):
+        at = moment - timedelta(seconds=long * (count - number) / count)
+        fields = _fields(service, at, random)
+        tried = service == "midtrans" and number < 40
+        if service == "whatsapp" and number % 5 == 0:
+            fields["expires_at"] = at + timedelta(minutes=10)
+        if tried:
+            fields |= {"attempt_count": 2, "attempt_total": 2, "last_error": DEATHS[0].error}
+        made.append(
+            Message(**fields, status=MessageStatus.RETRYING if tried else MessageStatus.PENDING, next_attempt_at=at)
+        )
+    saved = _save(made)
+    Attempt.objects.bulk_create(
+        _attempt(
+            message,
+            number,
+            message.created_at + timedelta(seconds=number),
+            AttemptOutcome.FAILED,
+            random,
+            status_code=503,
+            error_class="http_503",
+            error=DEATHS[0].error,
+            response='{"status_code":"503","status_message":"Service Unavailable"}',
+        )
+        for message in saved
+        if message.attempt_count
+        for number in (1, 2)
+    )
+
+
+def _ended(moment: datetime, random: Random) -> None:
+    for status, minutes in ((MessageStatus.CANCELLED, 14), (MessageStatus.EXPIRED, 3), (MessageStatus.EXPIRED, 4)):
+        at = moment - timedelta(minutes=minutes)
+        _save(
+            [
+                Message(
+                    **_fields("whatsapp", at, random),
+                    status=status,
+                    settled_at=at + timedelta(minutes=2),
+                    next_attempt_at=at,
+                )
+            ]
+        )
+    sending = _fields("billing-webhook", moment - timedelta(seconds=1), random)
+    _save(
+        [
+            Message(
+                **sending,
+                status=MessageStatus.SENDING,
+                claimed_by="delivery@a-1",
+                lease_until=moment + timedelta(seconds=60),
+                next_attempt_at=moment,
+            )
+        ]
+    )
+
+
+def _replay(moment: datetime, random: Random) -> None:
+    """An hour ago the partner answered 502; a replay puts those letters back now."""
+    death = Death(
+        "billing-webhook",
+        240,
+        3,
+        "http_502",
+        502,
+        "partner.example answered 502 Bad Gateway",
+        DeathReason.EXHAUSTED,
+        75,
+        20,
+    )
+    _dead(death, moment, random)
+    mark, _ = fingerprint(death.service, death.error_class, death.status_code, death.error)
+    sent, failed, released = 142, 3, 8
+    replay = Replay.objects.create(
+        state=ReplayState.RUNNING,
+        selection={"cause": mark, "services": ["billing-webhook"]},
+        reason="partner confirmed recovery, MT-8841",
+        created_by="operator-2@example.com",
+        canary=10,
+        per_second=5,
+        total=death.letters,
+        sent=sent,
+        failed=failed,
+        released=released,
+        created_at=moment - timedelta(seconds=31),
+    )
+    letters = list(DeadLetter.objects.filter(cause_id=mark).order_by("id"))
+    states = ["sent"] * sent + ["failed"] * failed + ["released"] * released
+    items = []
+    for position, letter in enumerate(letters):
+        state = states[position] if position < len(states) else "waiting"
+        put_back = moment - timedelta(seconds=30 - position * 0.2) if state != "waiting" else None
+        items.append(
+            ReplayItem(
+                replay=replay, dead_letter=letter, message_id=letter.message_id, state=state, released_at=put_back
+            )
+        )
+    ReplayItem.objects.bulk_create(items, batch_size=BATCH)
+    _settle_replay(replay, items, death, mark, moment)
+
+
+def _settle_replay(replay: Replay, items: list[ReplayItem], death: Death, mark: str, moment: datetime) -> None:
+    gone = [item for item in items if item.state != "waiting"]
+    DeadLetter.objects.filter(pk__in=[item.dead_letter_id for item in gone]).update(
+        state=DeadLetterState.REPLAYED, replay_id=replay.pk, resolved_at=moment, resolved_by=replay.created_by
+    )
+    for state, status in (("sent", MessageStatus.SENT), ("released", MessageStatus.PENDING)):
+        ids = [item.message_id for item in items if item.state == state]
+        sent_at = moment if state == "sent" else None
+        Message.objects.filter(pk__in=ids).update(
+            status=status, sent_at=sent_at, replay_id=replay.pk, next_attempt_at=moment
+        )
+    again = Message.objects.filter(pk__in=[item.message_id for item in items if item.state == "failed"])
+    DeadLetter.objects.bulk_create(_letter(death, mark, message, moment - timedelta(seconds=4), 5) for message in again)
+
+
+def _minutes(moment: datetime, random: Random) -> None:
+    """The last hour, minute by minute. midtrans falls six minutes ago; whatsapp was down for a while."""
+    start = moment.replace(second=0, microsecond=0)
+    rows = []
+    for back in range(65):
+        for service, (rate, typical) in {
+            "midtrans": (240, 310),
+            "whatsapp": (90, 900),
+            "smtp": (60, 260),
+            "billing-webhook": (620, 60),
+            "database": (900, 3),
+            "slack": (8, 190),
+        }.items():
+            share = _success(service, back, random)
+            if share is None:
+                continue
+            total = max(1, int(rate * random.uniform(0.85, 1.1) * (0.15 if share < 0.7 else 1)))
+            sent = round(total * share)
+            rows.append(_minute(service, start - timedelta(minutes=back), sent, total - sent, typical, random))
+    DeliveryMinute.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _success(service: str, back: int, random: Random) -> float | None:
+    if service == "midtrans":
+        if back < 4:
+            return None
+        return (
+            (0.62, 0.31, 0.12)[6 - back] if 4 <= back <= 6 else 0.55 if 47 <= back <= 48 else random.uniform(0.975, 1)
+        )
+    if service == "whatsapp":
+        return (
+            None
+            if 3 <= back <= 16
+            else 0.35 + 0.1 * random.random()
+            if 17 <= back <= 22
+            else random.uniform(0.9, 0.99)
+            if back > 2
+            else 0.8
+        )
+    if service == "smtp":
+        return random.uniform(0.96, 1)
+    return 1.0 if service == "database" else random.uniform(0.985, 1)
+
+
+def _minute(service: str, minute: datetime, sent: int, failed: int, typical: int, random: Random) -> DeliveryMinute:
+    latency = [0] * len(LATENCY_BOUNDS_MS)
+    for _ in range(min(sent, 60)):
+        latency[bucket_of(random.lognormvariate(0, 0.5) * typical)] += max(1, sent // 60)
+    return DeliveryMinute(
+        service=service, minute=minute, sent=sent, failed=failed, duration_ms=sent * typical, latency=latency
+    )

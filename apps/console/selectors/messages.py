@@ -1,0 +1,172 @@
+"""The outbox as its pages show it: rows with a few words why, and one message as a timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from apps.console import marks
+from apps.console.marks import Mark
+from apps.core import human
+from apps.core.clock import now
+from apps.core.pagination import Page
+from apps.outbox.gates import Gate, gates
+from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
+from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
+
+PER_PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message in a list. ``until`` is the time a countdown behind ``brief`` runs to."""
+
+    message: Message
+    mark: Mark
+    brief: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """``newer`` counts messages accepted since the page was loaded; ``anchor`` is its newest message."""
+
+    items: list[MessageRow]
+    next_cursor: int | None
+    anchor: int = 0
+    newer: int = 0
+
+
+def message_page(filters: MessageFilters, *, cursor: int | None, anchor: int | None) -> MessagePage:
+    """A page of rows. With ``anchor`` the rows stay what they were and only newer ones are counted."""
+    start = cursor
+    newer = 0
+    if cursor is None and anchor is not None:
+        start = anchor + 1
+        newer = filters.queryset().filter(pk__gt=anchor)[:1000].count()
+    found = list_messages(filters, cursor=start, limit=PER_PAGE)
+    first = found.items[0].pk if found.items else 0
+    return MessagePage(rows_of(found), found.next_cursor, anchor if anchor is not None else first, newer)
+
+
+def rows_of(page: Page[Message]) -> list[MessageRow]:
+    waiting = {message.service_id for message in page.items if message.status in WAITING}
+    doors = gates(waiting) if waiting else {}
+    moment = now()
+    return [_row(message, doors, moment) for message in page.items]
+
+
+def _row(message: Message, doors: Mapping[str, Gate], moment: datetime) -> MessageRow:
+    text, until = brief(message, doors.get(message.service_id), moment)
+    return MessageRow(message, marks.MESSAGE[message.status], text, until)
+
+
+def brief(message: Message, gate: Gate | None, moment: datetime) -> tuple[str, datetime | None]:
+    """A few words why a message is where it is, and the time they count down to."""
+    status = message.status
+    if status in WAITING:
+        return _brief_wait(message, gate, moment)
+    if status == MessageStatus.SENDING:
+        return f"with {message.claimed_by or 'a worker'}", None
+    if status == MessageStatus.SENT and message.sent_at is not None:
+        return f"after {human.span((message.sent_at - message.created_at).total_seconds())}", None
+    if status == MessageStatus.DLQ:
+        return message.last_error or "no error text", None
+    return ("not sent before it expired", None) if status == MessageStatus.EXPIRED else ("by a person", None)
+
+
+def _brief_wait(message: Message, gate: Gate | None, moment: datetime) -> tuple[str, datetime | None]:
+    if gate is not None and gate.paused_at is not None:
+        return f"{gate.service} is paused", None
+    if gate is not None and gate.shut:
+        return f"breaker of {gate.service} is open", None
+    if message.held:
+        return "behind another message of its key", None
+    due = max(message.next_attempt_at, message.send_after or message.next_attempt_at)
+    if due > moment:
+        return ("scheduled, in" if message.send_after == due else "tried again in"), due
+    if gate is not None and gate.probing:
+        return f"{gate.service} is tested with one message at a time", None
+    return "due", None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened to a message."""
+
+    at: datetime
+    tone: str
+    title: str
+    text: str = ""
+    href: str = ""
+    response: str = ""
+    order: int = field(default=0, compare=False)
+
+
+def timeline(detail: MessageDetail) -> list[Entry]:
+    """Accepting, attempts with the waits between them, deaths, replays, copies and the end, oldest first."""
+    message = detail.message
+    entries = [_accepted(message), *_attempts(detail.attempts)]
+    entries += [_death(letter) for letter in detail.deaths]
+    entries += [_discard(letter) for letter in detail.deaths if letter.state == "discarded" and letter.resolved_at]
+    entries += [_released(item) for item in detail.replays if item.released_at]
+    entries += [
+        Entry(copy.created_at, "info", f"Corrected copy sent as message {copy.pk}", href=f"/outbox/{copy.pk}", order=5)
+        for copy in detail.copies
+    ]
+    if message.status in (MessageStatus.CANCELLED, MessageStatus.EXPIRED) and message.settled_at:
+        title = "Cancelled" if message.status == MessageStatus.CANCELLED else "Expired before it could be sent"
+        entries.append(Entry(message.settled_at, "unknown", title, order=6))
+    return sorted(entries, key=lambda entry: (entry.at, entry.order))
+
+
+def _accepted(message: Message) -> Entry:
+    facts = [
+        f"from {message.source}" if message.source else "",
+        f"request {message.request_id}" if message.request_id else "",
+    ]
+    return Entry(message.created_at, "info", "Accepted", " · ".join(fact for fact in facts if fact), order=-1)
+
+
+def _attempts(attempts: Iterable[Attempt]) -> list[Entry]:
+    entries = []
+    before: datetime | None = None
+    for attempt in attempts:
+        mark = marks.ATTEMPT[attempt.outcome]
+        waited = f"{human.span((attempt.started_at - before).total_seconds())} later" if before else ""
+        status = f"HTTP {attempt.status_code}" if attempt.status_code else ""
+        facts = [status, human.milliseconds(attempt.duration_ms), attempt.worker, waited]
+        text = " · ".join(fact for fact in facts if fact)
+        if attempt.error:
+            text = f"{attempt.error} · {text}"
+        entries.append(
+            Entry(
+                attempt.started_at,
+                mark.tone,
+                f"Attempt {attempt.number}: {mark.label}",
+                text,
+                response=attempt.response,
+            )
+        )
+        before = attempt.started_at
+    return entries
+
+
+def _death(letter: DeadLetter) -> Entry:
+    title = f"Became a dead letter: {letter.get_reason_display().lower()}"
+    return Entry(letter.died_at, "bad", title, letter.error, f"/dead-letters/{letter.pk}", order=2)
+
+
+def _discard(letter: DeadLetter) -> Entry:
+    assert letter.resolved_at is not None
+    return Entry(letter.resolved_at, "unknown", f"Discarded by {letter.resolved_by}", letter.note, order=4)
+
+
+def _released(item: ReplayItem) -> Entry:
+    assert item.released_at is not None
+    who = item.replay.created_by
+    title = f"Put back by replay {item.replay_id}"
+    reason = f" · “{item.replay.reason}”" if item.replay.reason else ""
+    return Entry(item.released_at, "info", title, f"started by {who}{reason}", f"/replays/{item.replay_id}", order=3)

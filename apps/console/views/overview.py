@@ -1,0 +1,45 @@
+"""The first page: is something wrong, what, since when, what does it do to people, what can I press."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from apps.console.selectors.board import tiles
+from apps.console.selectors.letters import cause_label
+from apps.console.selectors.people import needs, worker_rows
+from apps.console.shell import portal_of
+from apps.console.web import crumbs, page
+from apps.core.actor import REPLAYS_RUN, SERVICES_READ
+from apps.core.live import live_page
+from apps.outbox.selectors import causes, list_replays
+
+
+@page(SERVICES_READ)
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    portal = portal_of(request)
+    board = tiles(portal)
+    found = causes(snoozed=False, limit=8)
+    unfinished = list_replays(state="unfinished", limit=20).items
+    rows = worker_rows(portal.breakers)
+    context = {
+        "tiles": board,
+        "not_normal": sum(tile.tone != "good" for tile in board),
+        "needs": needs(board, found, unfinished, may_replay=REPLAYS_RUN in portal.permissions),
+        "causes": [(cause, cause_label(cause.service, cause.error_class, cause.status_code)) for cause in found],
+        "workers": rows,
+        "up_to_date": sum(row.up_to_date for row in rows),
+        "running": [replay for replay in unfinished if replay.state != "stopped"],
+        "per_second": sum(tile.figures.per_second for tile in board),
+        "oldest_open": min(
+            (
+                tile.snapshot.opened_at
+                for tile in board
+                if tile.snapshot and tile.snapshot.opened_at and tile.state in ("OPEN", "HALF_OPEN")
+            ),
+            default=None,
+        ),
+        "crumbs": crumbs("Overview"),
+    }
+    return live_page(request, "console/overview.html", context)

@@ -1,0 +1,112 @@
+// Small things of every page: Ctrl-K, menus that close, the theme without a reload, copying, selecting rows.
+(() => {
+  "use strict";
+
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      const search = document.getElementById("search");
+      if (!search || !search.offsetParent) return;
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open]").forEach((menu) => {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      });
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+
+  // The form works without this; with it there is no reload.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-theme-form]") || !event.submitter) return;
+    event.preventDefault();
+    const theme = event.submitter.value;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `opsportal_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    form.querySelectorAll("button").forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.value === theme));
+    });
+  });
+
+  // navigator.clipboard exists over HTTPS only; the old way works over plain HTTP too.
+  const copy = async (text) => {
+    if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "visually-hidden";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    return undefined;
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await copy(button.dataset.copy);
+    button.focus();
+    button.classList.add("copied");
+    document.getElementById("announcer").textContent = "Copied.";
+    setTimeout(() => button.classList.remove("copied"), 1500);
+  });
+
+  // Rows that are selected show the bar that says how many, and what can be done with them.
+  document.querySelectorAll("form[data-select]").forEach((form) => {
+    const bar = form.querySelector("[data-selection]");
+    const count = form.querySelector("[data-selection-count]");
+    const all = form.querySelector("[data-select-all]");
+    const boxes = [...form.querySelectorAll("input[name=ids]")];
+    let lastBox = null;
+    const show = () => {
+      const chosen = boxes.filter((box) => box.checked).length;
+      bar.hidden = chosen === 0;
+      count.textContent = chosen === 1 ? "1 letter selected" : `${chosen} letters selected`;
+      all.checked = chosen > 0 && chosen === boxes.length;
+      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    };
+    all.addEventListener("change", () => {
+      boxes.forEach((box) => { box.checked = all.checked; });
+      show();
+    });
+    boxes.forEach((box) => box.addEventListener("click", (event) => {
+      if (event.shiftKey && lastBox) {
+        const [from, to] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((one, other) => one - other);
+        boxes.slice(from, to + 1).forEach((between) => { between.checked = box.checked; });
+      }
+      lastBox = box;
+      show();
+    }));
+    show();
+  });
+
+  // Filters with few choices apply at once.
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-filters]");
+    if (form && event.target.matches("select")) form.requestSubmit();
+  });
+
+  // An empty field is not a filter: keep it out of the address.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("form[data-filters], form.search")) return;
+    event.target.querySelectorAll("input, select").forEach((field) => {
+      if (!field.value) field.disabled = true;
+    });
+  });
+
+  if (location.hash === "#q") {
+    const field = document.getElementById("q");
+    if (field) field.focus();
+  }
+})();
