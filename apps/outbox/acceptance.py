@@ -20,6 +20,8 @@ from apps.outbox.rendering import RenderingFailed, render
 MAX_HEADERS: Final = 50
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LINE_BREAK: Final = re.compile(r"[\r\n\x00]")
+# A NUL as JSON writes it; a backslash that is itself escaped does not count.
+NUL_ESCAPE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class _Unset:
@@ -207,7 +209,7 @@ def _serialised(message: NewMessage, problems: Problems) -> str | None:
     except (TypeError, ValueError, RecursionError) as error:
         problems.add("json", f"cannot be written as JSON: {error}")
         return None
-    if "\\u0000" in text:
+    if NUL_ESCAPE.search(text):
         problems.add("json", "holds a NUL character, which cannot be stored: remove it")
     if size > settings.MAX_BODY_BYTES:
         problems.add("json", f"is larger than {settings.MAX_BODY_BYTES} bytes")
@@ -220,8 +222,12 @@ def _check_template(message: NewMessage, problems: Problems) -> int | None:
     if not isinstance(data, Mapping):
         problems.add("body_data", "must be an object")
         return None
-    if not _storable(data):
+    text = _stored_text(data)
+    if text is None:
         problems.add("body_data", "holds a NUL character or is not valid JSON: remove or correct it")
+        return None
+    if len(text.encode()) > settings.MAX_BODY_BYTES:
+        problems.add("body_data", f"is larger than {settings.MAX_BODY_BYTES} bytes")
         return None
     field, source, version = "body_template", message.body_template, None
     html = "html" in message.content_type
@@ -240,13 +246,14 @@ def _check_template(message: NewMessage, problems: Problems) -> int | None:
     return version
 
 
-def _storable(data: Any) -> bool:
+def _stored_text(data: Any) -> str | None:
+    """The JSON that would be stored; None if it cannot be."""
     try:
         text = json.dumps(data, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError, RecursionError):
-        return False
-    return "\\u0000" not in text
+        return None
+    return None if NUL_ESCAPE.search(text) else text
 
 
 def newest_template(name: str) -> MessageTemplate | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -14,6 +15,7 @@ from apps.accounts import api_keys
 from apps.accounts.scopes import SCOPES
 from apps.accounts.services import create_key
 from apps.core.actor import SYSTEM
+from apps.outbox.api import states
 from apps.services.models import Service
 from tests.conftest import make_service
 
@@ -39,6 +41,13 @@ class ApiClient:
 
 
 MakeClient = Callable[..., ApiClient]
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached() -> None:
+    """What a test counted must not be the answer of the next."""
+    cache.clear()
+    states.forget()
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class TestAccept:
         assert stored.send_after.isoformat() == "2035-12-31T17:00:00+00:00"
         assert (stored.max_attempts, stored.idempotency_key) == (3, "k-1")
 
-    @pytest.mark.parametrize("value", [None, 0, "", [], {}, "text", 10**30, {"ünï": "😀"}, [[[1.5]]]])
+    @pytest.mark.parametrize("value", [None, 0, "", [], {}, "text", "\\u0000", 10**30, {"ünï": "😀"}, [[[1.5]]]])
     def test_any_json_value(self, client: ApiClient, value: Any) -> None:
         assert client.post(MESSAGES, {"service": "midtrans", "json": value}).status_code == 202
         stored = Message.objects.get().json
@@ -223,7 +223,9 @@ class TestReading:
         assert keys == ["k4", "k3", "k2", "k1", "k0"]
         assert second["next_cursor"] is None
         assert len(client.get(MESSAGES, ordering_key="k2").json()["items"]) == 1
-        assert len(client.http.get(f"{MESSAGES}?status=PENDING&status=SENT", headers=client.headers).json()["items"]) == 6
+        assert (
+            len(client.http.get(f"{MESSAGES}?status=PENDING&status=SENT", headers=client.headers).json()["items"]) == 6
+        )
         assert client.get(MESSAGES, status="SENT").json()["items"] == []
 
     @pytest.mark.parametrize(

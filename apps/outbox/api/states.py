@@ -35,3 +35,9 @@ def breaker_state(service: str) -> str:
             _seen = (time.monotonic(), states)
             _lock.release()
     return states.get(service, "CLOSED")
+
+
+def forget() -> None:
+    """Ask anew next time (tests)."""
+    global _seen
+    _seen = (float("-inf"), {})
