@@ -37,8 +37,11 @@ class Gate:
 
     @property
     def probing(self) -> bool:
-        """Half-open, or open and due: a single message is wanted, to find out whether it works again."""
-        due = self.breaker == OPEN and self.retry_in is not None and self.retry_in <= 0
+        """Half-open, or open and due: a single message is wanted, to find out whether it works again.
+
+        A breaker of local scope is open without a time of its own; its processes probe by themselves.
+        """
+        due = self.breaker == OPEN and (self.retry_in is None or self.retry_in <= 0)
         return self.paused_at is None and (due or self.breaker == HALF_OPEN)
 
     @property

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.utils import timezone
 from redis.exceptions import ConnectionError as CacheAway
 
+from apps.breakers.services import force_open
 from apps.core.actor import Actor
 from apps.core.errors import Invalid, NotFound
 from apps.core.pagination import parse_cursor
@@ -21,12 +22,13 @@ from apps.outbox.explain import why_waiting, why_waiting_many
 from apps.outbox.figures import Backlog, backlog, figures_by_service, service_figures
 from apps.outbox.gates import Gate, gates
 from apps.outbox.models import Attempt, DeadLetter, DeliveryLane, DeliveryMinute, Message
+from apps.outbox.replays.planning import plan_replay
 from apps.outbox.replays.services import create_replay
 from apps.outbox.selectors import MessageFilters, cause, list_messages, message_detail
 from apps.outbox.stats import bucket_of, empty_histogram
 from apps.services.models import Service
 from tests.conftest import make_service
-from tests.outbox.deadletters.factories import dead
+from tests.outbox.deadletters.factories import bury, dead
 from tests.outbox.factories import put, take
 
 pytestmark = pytest.mark.django_db
@@ -298,6 +300,17 @@ def test_lists_of_letters() -> None:
         dead_letter_detail(4711)
 
 
+def test_an_override_is_explained_with_who_and_why(lead: Actor) -> None:
+    message = put(make_service())
+    force_open(service="midtrans", actor=lead, reason="bank maintenance", expires_in=600)
+    assert gates()["midtrans"].shut
+    text = why_waiting(Message.objects.get(pk=message.pk))
+    assert "the breaker of midtrans is held open by lead@example.com until" in text
+    assert "(bank maintenance)" in text
+    assert plan_replay({"ids": [dead(make_service("other")).pk]}).waits_for == []
+    assert "held open" in plan_replay({"ids": [bury(put(Service.objects.get(pk="midtrans"))).pk]}).waits_for[0]
+
+
 def test_gates_read_what_the_database_says() -> None:
     service = make_service(paused_at=timezone.now(), paused_by="ana", limits={"max_in_flight": 7})
     DeliveryLane.objects.create(service=service, slowed_until=timezone.now() + HOUR, slowed_by="HTTP 429")
@@ -306,7 +319,8 @@ def test_gates_read_what_the_database_says() -> None:
     assert not replace(gate, paused_at=None).shut
     assert replace(gate, paused_at=None, breaker="OPEN", retry_in=5.0).shut
     assert replace(gate, paused_at=None, breaker="FORCED_OPEN").shut
-    probing = replace(gate, paused_at=None, breaker="HALF_OPEN")
-    assert (probing.shut, probing.probing) == (False, True)
+    for state in ("HALF_OPEN", "OPEN"):
+        probing = replace(gate, paused_at=None, breaker=state, retry_in=None)
+        assert (probing.shut, probing.probing) == (False, True)
     for state in ("CLOSED", "FORCED_CLOSED", "METRICS_ONLY"):
         assert str(replace(gate, paused_at=None, breaker=state)) == "midtrans takes messages"
