@@ -7,6 +7,7 @@ ordering_key hold over all workers. A worker that finds the lane locked goes on 
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,8 +53,7 @@ class Claimed(NamedTuple):
 class Want:
     """What a worker asks for: at most ``slots`` messages of ``service``, leased for ``lease_s`` seconds.
 
-    ``in_flight`` is what it has on the way itself. It knows that better than the database does, where
-    answers that have come but are not settled yet still count as on their way.
+    ``in_flight`` is what it has claimed itself and not settled yet.
     """
 
     service: str
@@ -86,9 +86,10 @@ class PostgresDialect:
 
     now = "statement_timestamp()"
     lock_lane = """
-        SELECT l.tokens, l.refilled_at, l.slowed_until, l.tenant_cursor, statement_timestamp()
+        SELECT l.tokens, l.refilled_at, l.slowed_until, l.tenant_cursor, statement_timestamp(),
+            s.paused_at IS NOT NULL
         FROM delivery_lane l JOIN service s ON s.name = l.service
-        WHERE l.service = %s AND s.paused_at IS NULL FOR NO KEY UPDATE OF l SKIP LOCKED"""
+        WHERE l.service = %s FOR NO KEY UPDATE OF l SKIP LOCKED"""
     columns = COLUMNS.format(json_text="body_data::text", headers_text="headers::text")
     # "Head first": a message goes only when none of its key is on its way or stands before it.
     claim = f"""
@@ -141,9 +142,10 @@ class SqliteDialect:
 
     now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"
     lock_lane = """
-        SELECT l.tokens, l.refilled_at, l.slowed_until, l.tenant_cursor, STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')
+        SELECT l.tokens, l.refilled_at, l.slowed_until, l.tenant_cursor, STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW'),
+            s.paused_at IS NOT NULL
         FROM delivery_lane l JOIN service s ON s.name = l.service
-        WHERE l.service = %s AND s.paused_at IS NULL"""
+        WHERE l.service = %s"""
     columns = COLUMNS.format(json_text="body_data", headers_text="headers")
     pick = f"""
         SELECT id, ordering_key FROM notification_outbox
@@ -226,13 +228,15 @@ def claim(want: Want, worker: str) -> Claim:
         cursor.execute(sql.lock_lane, [want.service])
         lane = cursor.fetchone()
         if lane is None:
-            # Another worker holds the lane, or the service is paused.
-            return Claim([], wait_s=0.02)
+            # Another worker is claiming, for a few milliseconds.
+            return Claim([], wait_s=random.uniform(0.001, 0.005))
         return _claim_locked(cursor, sql, want, worker, lane)
 
 
 def _claim_locked(cursor: Any, sql: Dialect, want: Want, worker: str, lane: Sequence[Any]) -> Claim:
-    tokens, refilled_at, slowed_until, tenant_cursor, now = lane
+    tokens, refilled_at, slowed_until, tenant_cursor, now, paused = lane
+    if paused:
+        return Claim([], wait_s=1.0)
     now, refilled_at = _as_time(now), _as_time(refilled_at)
     if slowed_until is not None and (slow_s := (_as_time(slowed_until) - now).total_seconds()) > 0:
         return Claim([], wait_s=min(slow_s, 1.0))

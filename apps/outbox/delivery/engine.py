@@ -163,7 +163,7 @@ class Engine:
 
     def _free(self, lane: Lane) -> int:
         """Slots for a lane: its own limit, and half of what is left here, so that no lane takes all."""
-        left = self.limits.max_in_flight - len(self._flights)
+        left = self.limits.max_in_flight - sum(other.in_flight for other in self.lanes.values())
         fair = left if len(self.lanes) == 1 else (left + 1) // 2
         return min(lane.config.limits.max_in_flight - lane.in_flight, fair)
 
@@ -206,17 +206,11 @@ class Engine:
     def _landed(self, task: asyncio.Task[Report]) -> None:
         flight = self._flights.pop(task)
         lane = flight.lane
-        lane.in_flight -= 1
         report = self._cancelled(flight) if task.cancelled() else task.result()
         head = lane.config.ordering.waiting_head == "dead_letter"
         verdict = judge(report, lane.config.retry, dead_letter_waiting_head=head, rng=self.rng)
         assert self._settler is not None
         self._settler.add(Settlement(report, verdict))
-        if report.row.ordering_key:
-            # Its follower may be let go by settling, so there may be work that no claim has seen.
-            lane.next_look = min(lane.next_look, time.monotonic() + 0.02)
-        if not self._wake.is_set() and not self._is_full(lane):
-            self._wake.set()
 
     @staticmethod
     def _cancelled(flight: Flight) -> Report:
@@ -233,7 +227,16 @@ class Engine:
                 task.cancel()
 
     async def _write(self, batch: Sequence[Settlement]) -> None:
+        """Settle a batch. Only now are its slots free: what is on the wire or unsettled is never more than
+        the limit, which bounds what a killed worker sends twice and what waits while the database is away."""
         await self._in_database(self.store.settle, batch)
+        for item in batch:
+            lane = self.lanes[item.report.service]
+            lane.in_flight -= 1
+            if item.report.row.ordering_key:
+                lane.next_look = 0.0  # settling has let its follower go, which no claim has seen yet
+        if any(not self._is_full(lane) for lane in self.lanes.values()):
+            self._wake.set()
 
     # --- configuration, stopping ---------------------------------------------------------------
     async def _configure(self) -> None:

@@ -36,7 +36,7 @@ class LaneConfig:
 
 @dataclass(slots=True)
 class Lane:
-    """``in_flight`` counts this process only; the limit over all processes is kept by claiming."""
+    """``in_flight`` counts what this process has claimed and not settled; claiming adds that of the others."""
 
     config: LaneConfig
     channel: Channel

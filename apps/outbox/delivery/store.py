@@ -83,8 +83,8 @@ class Store:
             for item in batch:
                 self._settle_alone(item)
         refusals = {item.report.service: item.report.error for item in batch if item.report.pauses_service}
-        for service, error in refusals.items():
-            self._pause(service, error)
+        for service, words in refusals.items():
+            self._pause(service, words)
 
     def _settle_alone(self, item: Settlement) -> None:
         try:
