@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -23,6 +23,7 @@ from apps.breakers.store import STORAGE_ERRORS, Store
 from apps.breakers.window import Counts
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 # With its jitter at most 1.0 s, so that an override reaches the last process well within 1.2 s.
 SYNC_S: Final = 0.9
@@ -60,7 +61,7 @@ class Agent:
     _signal: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
     _woken: bool = False
-    _asks: dict[str, tuple[LocalBreaker, float]] = field(default_factory=dict)
+    _asks: dict[str, LocalBreaker] = field(default_factory=dict)
     _settling: deque[Settling] = field(default_factory=deque)
     _releases: deque[Lease] = field(default_factory=deque)
     _due: float = 0.0
@@ -87,7 +88,7 @@ class Agent:
 
     def ask(self, breaker: LocalBreaker) -> None:
         """A lease for a probe of ``breaker``, once, however often it is asked."""
-        self._asks.setdefault(breaker.name, (breaker, self.clock()))
+        self._asks[breaker.name] = breaker
         self._signal.set()
 
     def settle(self, breaker: LocalBreaker, lease: Lease, result: ProbeResult) -> None:
@@ -165,17 +166,19 @@ class Agent:
             self._lost(store, error)
             return
         self._back()
-        try:
-            if self._act(store, breakers, views):
-                views = self._look(store, breakers)
-            self._write_down(store, breakers, views)
-            self._clean(store)
-        except STORAGE_ERRORS as error:
-            # It can be read but not written, now: a lock, or a standby. The next sync tries again.
-            log.warning("breakers.write_failed", error=str(error).strip(), next_try_s=round(self.sync_s, 3))
-            store.close()
+        views = self._while_writable(store, lambda: self._after(store, breakers, views)) or views
         for breaker in breakers:
             breaker.judged(now, self.clock())
+        self._while_writable(store, lambda: self._write_down(store, breakers, views))
+
+    def _while_writable(self, store: Store, work: Callable[[], T]) -> T | None:
+        """It can be read; if it cannot be written (a lock, a standby) the next sync tries again."""
+        try:
+            return work()
+        except STORAGE_ERRORS as error:
+            log.warning("breakers.write_failed", error=str(error).strip(), next_try_s=round(self.sync_s, 3))
+            store.close()
+            return None
 
     def _lost(self, store: Store, error: Exception) -> None:
         store.close()
@@ -183,6 +186,7 @@ class Agent:
         if not self.away:
             self.away = True
             log.warning("breakers.storage_lost", error=str(error).strip(), effect="each process decides for itself")
+        self._asks.clear()
         for breaker in self.breakers():
             breaker.storage_lost(self.clock())
 
@@ -268,6 +272,10 @@ class Agent:
         return views
 
     # --- acting on what was seen ---------------------------------------------------------------
+    def _after(self, store: Store, breakers: Sequence[LocalBreaker], views: dict[str, View]) -> dict[str, View]:
+        """Act on what was seen; the views afterwards."""
+        return self._look(store, breakers) if self._act(store, breakers, views) else views
+
     def _act(self, store: Store, breakers: Sequence[LocalBreaker], views: dict[str, View]) -> bool:
         """True when something changed. Of several processes that see the same, one does it."""
         changed = False
@@ -319,6 +327,7 @@ class Agent:
         if news != self._checked_in[1] or now - self._checked_in[0] >= CHECK_IN_S:
             store.check_in(seen, alone)
             self._checked_in = (now, news)
+        self._clean(store)
 
     @staticmethod
     def _recovered_alone(breaker: LocalBreaker, view: View, now: float) -> bool:
@@ -363,8 +372,8 @@ class Agent:
 
     def _lease_all(self, store: Store) -> None:
         while self._asks:
-            name, (breaker, asked_at) = next(iter(self._asks.items()))
-            view, lease = breaker.view, None
+            name, breaker = next(iter(self._asks.items()))
+            view, lease, asked_at = breaker.view, None, self.clock()
             try:
                 lease = None if view is None else store.lease(view.breaker_id, breaker.rule)
             finally:

@@ -190,6 +190,8 @@ class LocalBreaker(CountingBreaker):
             if was_open and not self.machine.is_open:
                 self.era += 1
                 self.ramp_from = now
+                # What was counted before, and could not be written, must not open it for everybody now.
+                self.empty_hands()
             self._regate(now)
 
     # --- many at once --------------------------------------------------------------------------
