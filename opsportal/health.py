@@ -96,7 +96,7 @@ def _ask_database() -> None:
 def _ask_broker() -> Check:
     try:
         with celery_app.connection_for_read(connect_timeout=BROKER_TIMEOUT_S) as broker:
-            broker.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT_S)
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_S)
     except (BrokerError, OSError) as error:
         return Check(False, f"the broker cannot be reached ({str(error)[:200]}); messages are accepted and wait")
     return Check(True)
@@ -123,12 +123,6 @@ database = _Kept(_Patient())
 broker = _Kept(_ask_broker)
 workers = _Kept(_ask_workers_if_possible)
 CHECKS: Final = {"database": database, "broker": broker, "workers": workers}
-
-
-def forget_answers() -> None:
-    """Ask anew next time (tests)."""
-    for check in CHECKS.values():
-        check.forget()
 
 
 @never_cache

@@ -14,7 +14,7 @@ from apps.breakers import services
 from apps.breakers.selectors import snapshot_all
 from apps.breakers.shown import shown_snapshot
 from apps.core import actor as may
-from apps.core.api_types import Body, OneLine, Text, with_errors
+from apps.core.api_types import Body, ServiceName, Text, with_errors
 
 router = Router(tags=["Services"], auth=KEYS)
 stats_router = Router(tags=["Services"], auth=KEYS_OR_SESSION)
@@ -85,7 +85,7 @@ class ActionIn(Body):
     operation_id="override_breaker",
     response=with_errors({200: BreakerOut}, 404, 409, 413, 415),
 )
-def override_breaker(request: HttpRequest, name: OneLine, body: ActionIn) -> dict[str, Any]:
+def override_breaker(request: HttpRequest, name: ServiceName, body: ActionIn) -> dict[str, Any]:
     """force_open, force_closed: until expires_in has passed. auto: end an override. reset: closed, counts forgotten."""
     caller = caller_of(request)
     caller.require(may.BREAKERS_OVERRIDE)

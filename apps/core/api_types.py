@@ -53,6 +53,7 @@ def _time(value: Any) -> Any:
 OneLine = Annotated[str, AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_storable)]
 Time = Annotated[datetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+ServiceName = Annotated[OneLine, Field(max_length=64)]
 RowId = Annotated[int, Field(ge=1, le=BIGGEST_ID)]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,19}$", description="`next_cursor` of the page before")]
 Limit = Annotated[int, Field(ge=1, le=500, description="rows per page")]

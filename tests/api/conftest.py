@@ -19,6 +19,8 @@ from apps.outbox.api import states
 from apps.services.models import Service
 from tests.conftest import make_service
 
+ORDER_BODY: dict[str, Any] = {"service": "midtrans", "json": {"order_id": "A-1", "amount": 125000}}
+
 
 class ApiClient:
     """Speaks JSON with one API key."""

@@ -14,7 +14,7 @@ from apps.breakers.api import BreakerOut
 from apps.breakers.selectors import BreakerSnapshot, snapshot, snapshot_all
 from apps.breakers.shown import shown_snapshot
 from apps.core import actor as may
-from apps.core.api_types import OneLine, with_errors
+from apps.core.api_types import ServiceName, with_errors
 from apps.outbox.selectors import Backlog, ServiceFigures, backlog, figures_by_service
 from apps.services.models import Service
 from apps.services.selectors import get_service, list_services
@@ -94,7 +94,7 @@ def services(request: HttpRequest) -> dict[str, Any]:
 @router.get(
     "/{name}", summary="One service", operation_id="get_service", response=with_errors({200: ServiceDetailOut}, 404)
 )
-def service(request: HttpRequest, name: OneLine) -> dict[str, Any]:
+def service(request: HttpRequest, name: ServiceName) -> dict[str, Any]:
     """With its configuration."""
     _reader(request)
     found = get_service(name)
