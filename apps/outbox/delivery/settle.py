@@ -59,7 +59,7 @@ OTHER_SQLITE: Final = f"""
 RELEASE: Final = """
     UPDATE notification_outbox SET held = FALSE WHERE id IN (
         SELECT MIN(id) FROM notification_outbox
-        WHERE service = %s AND ordering_key = %s AND ordering_key <> '' AND held
+        WHERE service = %s AND ordering_key = %s AND NOT (ordering_key = '') AND held
           AND status IN ('PENDING', 'RETRYING', 'SENDING'))"""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -40,12 +42,25 @@ MISSING_TEMPLATE: Final = "{{ this_template_does_not_exist }}"
 def healthy_connection() -> Iterator[None]:
     """A connection that failed is closed, so that the next statement opens a new one."""
     try:
-        yield
+        with one_writer():
+            yield
     except UNWRITABLE:
         raise
     except (DatabaseError, InterfaceError):
         connection.close()
         raise
+
+
+@contextmanager
+def one_writer() -> Iterator[None]:
+    """Engines of one SQLite file take turns by a file lock, which wakes the next one at once; SQLite's own
+    wait for its single writer sleeps up to 100 ms at a time. A killed process lets go of it."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with Path(f"{connection.settings_dict['NAME']}-engines").open("ab") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def worker_name() -> str:

@@ -31,9 +31,9 @@ LOST_TEXT: Final = (
 ORPHANS: Final = """
     UPDATE notification_outbox SET held = FALSE WHERE id IN (
         SELECT o.id FROM notification_outbox o
-        WHERE o.ordering_key <> '' AND o.status IN ('PENDING', 'RETRYING', 'SENDING') AND o.held
+        WHERE NOT (o.ordering_key = '') AND o.status IN ('PENDING', 'RETRYING', 'SENDING') AND o.held
           AND NOT EXISTS (SELECT 1 FROM notification_outbox e
-              WHERE e.service = o.service AND e.ordering_key = o.ordering_key AND e.ordering_key <> ''
+              WHERE e.service = o.service AND e.ordering_key = o.ordering_key AND NOT (e.ordering_key = '')
                 AND e.status IN ('PENDING', 'RETRYING', 'SENDING') AND e.id < o.id))"""
 
 
