@@ -50,9 +50,9 @@ class Shot:
     name: str
     path: str
     press: str = ""
+    full: bool = True
 
 
-LETTER: Final = "{letter}"
 SHOTS: Final = (
     Shot("overview", "/"),
     Shot("services", "/services"),
@@ -60,8 +60,8 @@ SHOTS: Final = (
     Shot("override", "/services/midtrans", "summary.danger; a[href*=force_open]"),
     Shot("pause", "/services/smtp", "a[href$=pause]"),
     Shot("settings", "/services/midtrans/settings"),
-    Shot("outbox", "/outbox"),
-    Shot("outbox-waiting", "/outbox?status=waiting&service=midtrans"),
+    Shot("outbox", "/outbox", full=False),
+    Shot("outbox-waiting", "/outbox?status=waiting&service=midtrans", full=False),
     Shot("outbox-none", "/outbox?q=nothing-like-this"),
     Shot("message", "/outbox/{retrying}"),
     Shot("message-dead", "/outbox/{dead}"),
@@ -69,13 +69,13 @@ SHOTS: Final = (
     Shot("dead-letters", "/dead-letters"),
     Shot("replay-dialog", "/dead-letters", "a[hx-get*=new]"),
     Shot("discard-dialog", "/dead-letters", "a[hx-get*=discard]"),
-    Shot("cause", "/dead-letters/causes/{cause}"),
-    Shot("cause-selected", "/dead-letters/causes/{cause}", "[data-select-all]"),
+    Shot("cause", "/dead-letters/causes/{cause}", full=False),
+    Shot("cause-selected", "/dead-letters/causes/{cause}", "[data-select-all]", full=False),
     Shot("letter", "/dead-letters/{letter}"),
     Shot("edit", "/dead-letters/{letter}/edit"),
     Shot("replays", "/replays"),
-    Shot("replay", "/replays/1"),
-    Shot("menu", "/replays/1", ".top details.menu summary"),
+    Shot("replay", "/replays/1", full=False),
+    Shot("menu", "/replays/1", ".top details.menu summary", full=False),
     Shot("missing", "/outbox/999999"),
     Shot("nowhere", "/nowhere"),
 )
@@ -248,8 +248,18 @@ def _take(page: Page, shot: Shot, places: dict[str, str], path: Path) -> None:
         page.locator(selector).first.click()
         page.wait_for_timeout(400)
     page.evaluate("document.fonts.ready")
-    is_full = not page.locator("dialog[open]").count()
-    page.screenshot(path=path, full_page=is_full)
+    _picture(page, path, full=shot.full and not page.locator("dialog[open]").count())
+
+
+def _picture(page: Page, path: Path, *, full: bool) -> None:
+    """The whole page, by a window as high as the page: what is fixed to its edges stays there."""
+    size = page.viewport_size or DESKTOP
+    if full:
+        height = int(page.evaluate("document.documentElement.scrollHeight"))
+        page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(height, 4000))})
+        page.wait_for_timeout(150)
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": size["width"], "height": size["height"]})
 
 
 if __name__ == "__main__":

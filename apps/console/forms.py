@@ -107,7 +107,7 @@ class JSONTextField(forms.CharField):
     widget = forms.Textarea
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("widget", forms.Textarea(attrs={"class": "code", "rows": 6, "spellcheck": "false"}))
+        kwargs.setdefault("widget", forms.Textarea(attrs={"class": "code", "rows": 4, "spellcheck": "false"}))
         super().__init__(strip=True, **kwargs)
 
     def clean(self, value: Any) -> Any:
@@ -203,6 +203,7 @@ class EditLetterForm(ReasonForm):
                 label=EDIT_LABELS[name], required=False, initial=value, widget=widget, strip=False
             )
         self.order_fields([*original, "reason", "keep_key"])
+        self.fields["reason"].widget.attrs.pop("autofocus", None)
 
     def changes(self) -> dict[str, str]:
         """Fields whose text differs; browsers send line ends as CR LF."""

@@ -20,7 +20,7 @@
 
   document.addEventListener("click", (event) => {
     document.querySelectorAll("details.menu[open]").forEach((menu) => {
-      if (!menu.contains(event.target)) menu.open = false;
+      if (!menu.contains(event.target) || event.target.closest(".menu-panel a")) menu.open = false;
     });
   });
 

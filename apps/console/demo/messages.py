@@ -90,14 +90,15 @@ WAITING: Final = {"midtrans": 1204, "whatsapp": 86, "billing-webhook": 31, "slac
 
 
 def make_messages(moment: datetime, random: Random) -> None:
-    """Everything, oldest first, so that ids and times agree."""
+    """Everything, roughly oldest first, so that ids and times agree."""
     _delivered(moment, random)
+    _replay(moment, random)
     for death in DEATHS:
         _dead(death, moment, random)
     for service, count in WAITING.items():
         _waiting(service, count, moment, random)
     _ended(moment, random)
-    _replay(moment, random)
+    _just_now(moment, random)
     _minutes(moment, random)
 
 
@@ -235,7 +236,7 @@ def _dead(death: Death, moment: datetime, random: Random) -> None:
             _attempt(
                 message,
                 number,
-                at - timedelta(seconds=2 ** (tries - number) * 2 - 2),
+                at - timedelta(seconds=2**tries - 2**number),
                 outcome,
                 random,
                 status_code=death.status_code,
@@ -327,6 +328,26 @@ def _ended(moment: datetime, random: Random) -> None:
     )
 
 
+def _just_now(moment: datetime, random: Random) -> None:
+    """What a list of the newest messages shows: a bit of everything, a few per second."""
+    made = []
+    for back in range(44, 0, -1):
+        at = moment - timedelta(milliseconds=back * 310)
+        service = random.choice(("midtrans", "midtrans", "whatsapp", "smtp", "billing-webhook", "billing-webhook"))
+        fields = _fields(service, at, random)
+        if service in ("midtrans", "whatsapp"):
+            made.append(Message(**fields, status=MessageStatus.PENDING, next_attempt_at=at))
+        elif back < 3:
+            lease = moment + timedelta(seconds=60)
+            fields |= {"status": MessageStatus.SENDING, "claimed_by": "delivery@a-2", "lease_until": lease}
+            made.append(Message(**fields, next_attempt_at=at))
+        else:
+            done = at + timedelta(milliseconds=random.randint(80, 700))
+            fields |= {"status": MessageStatus.SENT, "sent_at": done, "settled_at": done}
+            made.append(Message(**fields, next_attempt_at=at, attempt_count=1, attempt_total=1))
+    _save(made)
+
+
 def _replay(moment: datetime, random: Random) -> None:
     """An hour ago the partner answered 502; a replay puts those letters back now."""
     death = Death(
@@ -386,25 +407,41 @@ def _settle_replay(replay: Replay, items: list[ReplayItem], death: Death, mark: 
     DeadLetter.objects.bulk_create(_letter(death, mark, message, moment - timedelta(seconds=4), 5) for message in again)
 
 
+TRAFFIC: Final = {
+    "midtrans": (240, 310),
+    "whatsapp": (90, 900),
+    "smtp": (60, 260),
+    "billing-webhook": (620, 60),
+    "database": (900, 3),
+    "slack": (8, 190),
+}
+
+
 def _minutes(moment: datetime, random: Random) -> None:
     """The last hour, minute by minute. midtrans falls six minutes ago; whatsapp was down for a while."""
     start = moment.replace(second=0, microsecond=0)
     rows = []
     for back in range(65):
-        for service, (rate, typical) in {
-            "midtrans": (240, 310),
-            "whatsapp": (90, 900),
-            "smtp": (60, 260),
-            "billing-webhook": (620, 60),
-            "database": (900, 3),
-            "slack": (8, 190),
-        }.items():
+        for service, (rate, typical) in TRAFFIC.items():
             share = _success(service, back, random)
             if share is None:
                 continue
             total = max(1, int(rate * random.uniform(0.85, 1.1) * (0.15 if share < 0.7 else 1)))
             sent = round(total * share)
             rows.append(_minute(service, start - timedelta(minutes=back), sent, total - sent, typical, random))
+    DeliveryMinute.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def go_on(moment: datetime, random: Random) -> None:
+    """Traffic of the last three minutes, where there is none yet: the made-up night goes on."""
+    start = moment.replace(second=0, microsecond=0)
+    rows = [
+        _minute(service, start - timedelta(minutes=back), round(rate * 0.99), round(rate * 0.01), typical, random)
+        for back in range(3)
+        for service, (rate, typical) in TRAFFIC.items()
+        if service != "midtrans"
+    ]
+    rows.append(_minute("midtrans", start - timedelta(minutes=2), 1, 7, 9000, random))
     DeliveryMinute.objects.bulk_create(rows, ignore_conflicts=True)
 
 

@@ -20,6 +20,9 @@ from apps.outbox.replays.planning import Plan
 TEXTS = ("cause", "service", "tenant_id", "reason", "died_after", "died_before")
 
 
+NAMED = {"timeout": "time-out", "dns": "name not found", "tls": "TLS", "refused": "connection refused"}
+
+
 def selection_of(given: QueryDict) -> Selection:
     """The letters a dialog is about, from its address; raises :class:`Invalid`."""
     data: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
@@ -48,9 +51,10 @@ def selection_fields(selection: Selection) -> list[tuple[str, str]]:
 
 def cause_label(service: str, error_class: str, status_code: int | None) -> str:
     """``midtrans · HTTP 503``, ``midtrans · time-out``: what people call a cause."""
-    words = error_class.replace("_", " ").strip() or "error"
-    if status_code and words.startswith("http"):
-        return f"{service} · HTTP {status_code}"
+    words = NAMED.get(error_class, error_class.replace("_", " ").strip() or "error")
+    for protocol in ("http", "smtp"):
+        if status_code and words.startswith(protocol):
+            return f"{service} · {protocol.upper()} {status_code}"
     return f"{service} · {words} {status_code}" if status_code else f"{service} · {words}"
 
 

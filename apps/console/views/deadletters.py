@@ -187,7 +187,9 @@ def edit(request: HttpRequest, letter_id: int) -> HttpResponse:
 
 def editable(message: Message) -> dict[str, str]:
     """The fields of a message a person may correct, as text."""
-    found = {"recipient": message.recipient, "subject": message.subject}
+    plain_http = message.service.channel == "http"
+    addressed = {"recipient": message.recipient, "subject": message.subject}
+    found = {name: text for name, text in addressed.items() if text or not plain_http}
     if message.payload is not None:
         found["payload"] = message.payload
     if message.json is not None:

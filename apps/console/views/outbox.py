@@ -92,6 +92,7 @@ def _message_context(request: HttpRequest, detail: MessageDetail, *, revealed: b
         "entries": [(entry, entry.response if revealed else mask_text(entry.response)) for entry in entries],
         "parts": parts_of(found, revealed=revealed),
         "recipient": found.recipient if revealed else mask_recipient(found.recipient),
+        "subject": found.subject if revealed else mask_text(found.subject),
         "revealed": revealed,
         "waits": found.status in WAITING,
         "open_letter": open_letter,

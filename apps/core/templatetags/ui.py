@@ -129,6 +129,12 @@ def plural(count: int, words: str) -> str:
 
 
 @register.filter
+def without_numbers(message: str) -> str:
+    """A cause's message reads better with ``…`` where numbers and ids were taken out."""
+    return re.sub(r"\(?#+\)?", "…", message)
+
+
+@register.filter
 def initials(name: str) -> str:
     """Two letters for an avatar."""
     parts = [part for part in re.split(r"[\s@._-]+", name) if part]

@@ -25,6 +25,7 @@ class Command(PortalCommand):
     def handle(self, *_: Any, force: bool, refresh: bool, **__: Any) -> None:
         if refresh:
             services.refresh(now())
+            messages.go_on(now(), Random(7))  # noqa: S311  made-up data
             return
         if not force and Message.objects.exists():
             raise Conflict(
