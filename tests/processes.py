@@ -70,7 +70,7 @@ class Stack:
             "CACHE_URL": f"unix://{self.socket_path}?db=1",
             "SECRET_KEY": settings.SECRET_KEY,
             "DELIVERY_PRIVATE_NETWORKS": "allow",
-            "PROMETHEUS_MULTIPROC_DIR": "",
+            "PROMETHEUS_MULTIPROC_DIR": str(self.directory),
             "LOG_LEVEL": "info",
             **self.extra_env,
         }

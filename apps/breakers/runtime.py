@@ -132,7 +132,8 @@ def this_process() -> Store:
 
 def process_role() -> str:
     """What this process is, as its command line says: a Celery queue, a web server, a management command."""
-    words = [os.path.basename(word) for word in sys.argv[:1]] + sys.argv[1:]
+    program_path = sys.argv[0].removesuffix("/__main__.py")  # python -m celery
+    words = [os.path.basename(program_path), *sys.argv[1:]]
     program = words[0] if words and words[0] not in ("", "-", "-c", "__main__.py") else "python"
     if "celery" in program or "celery" in words[:2]:
         queues = (value for option, value in pairwise(words) if option in ("-Q", "--queues"))

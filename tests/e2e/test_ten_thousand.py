@@ -119,7 +119,7 @@ def message(number: int) -> dict[str, Any]:
 def replay_everything(api: Api, portal: Stack) -> None:
     from apps.outbox.replays.advance import advance_all
 
-    api.post("/api/v1/replays", {"filters": {"service": "midtrans"}, "reason": "the provider works again"})
+    api.post("/api/v1/replays", {"filter": {"service": "midtrans"}, "reason": "the provider works again"})
 
     def done() -> bool:
         advance_all()
