@@ -52,12 +52,13 @@ class Section:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """Open to everyone who reaches the portal: it says what could be asked, not what is stored."""
-    sections, schemas = _page()
+    sections, schemas = page_content()
     return render(request, "api/docs.html", {"sections": sections, "schemas": schemas})
 
 
 @lru_cache(maxsize=1)
-def _page() -> tuple[list[Section], dict[str, list[Field]]]:
+def page_content() -> tuple[list[Section], dict[str, list[Field]]]:
+    """The sections of operations, and the fields of every object by name."""
     from opsportal.api import api
 
     document = api.get_openapi_schema()

@@ -49,10 +49,10 @@ def mask_recipient(recipient: str) -> str:
     text = recipient.strip()
     if not text:
         return ""
+    if "://" in text:
+        return mask_url(text)
     if "@" in text:
         return _EMAIL.sub(lambda found: f"{found[1][0]}•••@{found[2]}", text)
     if _PHONE.fullmatch(text):
         return _DIGITS.sub("•", text)
-    if "://" in text:
-        return mask_url(text)
     return f"{text[0]}•••" if len(text) < 12 else f"{text[:2]}•••{text[-2:]}"

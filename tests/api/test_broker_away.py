@@ -19,8 +19,10 @@ def test_a_broker_that_is_away_costs_no_time(client: ApiClient, monkeypatch: pyt
     away = Celery("away", broker="redis://127.0.0.1:1/0", set_as_current=False)
     away.conf.broker_transport_options = portal.app.conf.broker_transport_options
     monkeypatch.setattr(nudge, "current_app", away)
-    monkeypatch.setattr(nudge, "nudge_now", nudge.Nudger())
+    nudger = nudge.Nudger()
+    monkeypatch.setattr(nudge, "nudge_now", nudger)
     begun = time.monotonic()
     for _ in range(3):
         assert client.post("/api/v1/messages", ORDER_BODY).status_code == 202
     assert time.monotonic() - begun < 2
+    assert nudger._not_before > time.monotonic() + 2, "it was tried, and is left alone for a while"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from opsportal.api_docs import kind_of
@@ -81,3 +82,16 @@ def test_types_are_told_in_a_few_words() -> None:
     assert kind_of({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}) == "date-time or null"
     assert kind_of({"enum": ["a", "b"]}) == "a | b"
     assert kind_of({}) == "any value"
+
+
+def test_the_reference_in_docs_is_current() -> None:
+    call_command("api_reference", "--check")
+
+
+def test_an_old_reference_is_told(settings: Any, tmp_path: Any) -> None:
+    settings.BASE_DIR = tmp_path
+    (tmp_path / "docs" / "reference").mkdir(parents=True)
+    with pytest.raises(CommandError, match="api_reference --write"):
+        call_command("api_reference", "--check")
+    call_command("api_reference", "--write")
+    call_command("api_reference", "--check")
