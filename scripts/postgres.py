@@ -101,6 +101,13 @@ def cluster(binaries: Path, folder: Path, say: object = print) -> Iterator[str]:
         _call(account, [*control, "-m", "immediate", "stop"], log)
 
 
+def restart(binaries: Path, folder: Path, mode: str) -> None:
+    """Restart the cluster of :func:`cluster` in ``folder``; ``mode`` is fast, or immediate for a crash."""
+    log = folder / "log"
+    control = [str(binaries / "pg_ctl"), "-w", "-D", str(folder / "data"), "-l", str(log), "-m", mode, "restart"]
+    _call(unprivileged_account(), control, log)
+
+
 def unprivileged_account() -> pwd.struct_passwd | None:
     """Who runs the cluster when we are root; None when we are somebody else."""
     if os.geteuid() != 0:
