@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from apps.breakers.runtime import RUNTIME
 from apps.core.actor import ALL_PERMISSIONS, Actor
 from apps.services.models import Service
 
@@ -26,3 +28,10 @@ def lead() -> Actor:
 @pytest.fixture
 def viewer() -> Actor:
     return Actor("person", "viewer@example.com", frozenset({"messages.read", "services.read"}), "127.0.0.1")
+
+
+@pytest.fixture(autouse=True)
+def _no_breaker_outlives_its_test() -> Iterator[None]:
+    """The agent thread holds a connection to the test's database, and what it knows is about that test."""
+    yield
+    RUNTIME.forget()

@@ -60,6 +60,7 @@ class Agent:
     syncs: int = 0
     _signal: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
+    _goodbye: bool = True
     _woken: bool = False
     _asks: dict[str, LocalBreaker] = field(default_factory=dict)
     _settling: deque[Settling] = field(default_factory=deque)
@@ -100,9 +101,9 @@ class Agent:
         self._releases.append(lease)
         self._signal.set()
 
-    def stop(self, timeout: float) -> None:
-        """Flush, give leases back, end. Waits at most ``timeout`` seconds."""
-        self._stopping = True
+    def stop(self, timeout: float, *, goodbye: bool = True) -> None:
+        """Flush, give leases back (unless without ``goodbye``), end. Waits at most ``timeout`` seconds."""
+        self._goodbye, self._stopping = goodbye, True
         self._signal.set()
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(timeout)
@@ -115,7 +116,8 @@ class Agent:
             while not self._stopping:
                 self.turn(store)
                 self._wait()
-            self._say_goodbye(store)
+            if self._goodbye:
+                self._say_goodbye(store)
         except Exception:
             # The next look of a guarded call at its old view starts another agent.
             log.exception("breakers.agent_died", worker=store.worker)

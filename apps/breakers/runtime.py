@@ -77,14 +77,19 @@ class Runtime:
     # --- the end -------------------------------------------------------------------------------
     def stop(self, timeout: float = GOODBYE_S) -> None:
         """Flush, give leases back, close the connection; at most ``timeout`` seconds. A later call starts anew."""
+        self._end(timeout, goodbye=True)
+
+    def _end(self, timeout: float, *, goodbye: bool) -> None:
         with self._lock:
             agent, self._agent = self._agent, None
         if agent is not None:
-            agent.stop(timeout)
+            agent.stop(timeout, goodbye=goodbye)
 
     def forget(self) -> None:
-        """Stop, and begin every breaker anew: for tests."""
-        self.stop()
+        """Stop without a word to the database, and begin every breaker anew: between tests."""
+        if self._agent is None and not self._breakers:
+            return
+        self._end(GOODBYE_S, goodbye=False)
         for breaker in self.breakers():
             breaker.restart()
 
