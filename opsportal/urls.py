@@ -1,19 +1,18 @@
-"""All URLs. Paths of the HTTP contract have no trailing slash; a redirect would lose a POST."""
+"""All URLs. Paths of the HTTP contract have no trailing slash; a redirect would lose a POST.
+
+/health... and /metrics are answered by opsportal.probes, before any of this.
+"""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
 
-from opsportal import api_docs, health, telemetry
+from opsportal import api_docs
 from opsportal.api import api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
-    path("health", health.health, name="health"),
-    path("metrics", telemetry.metrics, name="metrics"),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("", include("apps.console.urls")),
     # Last: its own root stands behind the overview. It holds /api/v1/... and /stats/...

@@ -47,6 +47,12 @@ class TestLive:
         response = get("/health/live")
         assert (response.status_code, response.json()["status"]) == (200, "ok")
 
+    def test_probes_come_by_address_and_are_not_redirected(self, settings: Any) -> None:
+        settings.SECURE_SSL_REDIRECT = True
+        response = Client().get("/health/live", headers={"Host": "10.244.0.7:8000"})
+        assert response.status_code == 200
+        assert response["X-Request-ID"]
+
     @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health", "/metrics"])
     def test_only_reading(self, path: str) -> None:
         assert Client().post(path).status_code == 405
