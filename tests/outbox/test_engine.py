@@ -298,3 +298,17 @@ def test_nudges_in_any_number_are_harmless() -> None:
 
     run_until(engine, nudging)
     assert len(store.channels["midtrans"].sent) == 50
+
+
+def test_a_bug_in_settling_ends_the_engine_instead_of_leaving_it_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The leases end, another engine takes over; nothing waits for an engine that cannot settle."""
+    service = make_service()
+    put(service)
+
+    def broken(self: FakeStore, batch: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(FakeStore, "settle", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(engine_for(FakeStore()).run(10))
+    assert Message.objects.get().status == MessageStatus.SENDING

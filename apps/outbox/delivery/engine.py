@@ -94,6 +94,8 @@ class Engine:
         self._database = ThreadPoolExecutor(self.store.threads, thread_name_prefix="outbox-database")
         self._settler = Settler(self._write)
         settling = asyncio.create_task(self._settler.run())
+        # Should settling ever end by a bug, the engine ends too and says so; the next nudge starts a new one.
+        settling.add_done_callback(lambda _: self.stop())
         end = time.monotonic() + seconds
         log.info("engine.started", worker=self.store.worker)
         try:

@@ -8,7 +8,7 @@ import random
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -148,7 +148,8 @@ class Store:
     @staticmethod
     def forget_connection(barrier: threading.Barrier) -> None:
         """Close this thread's connection; the barrier gives each thread one of these jobs."""
-        barrier.wait(5)
+        with suppress(threading.BrokenBarrierError):  # another thread is stuck; close ours all the same
+            barrier.wait(5)
         connection.close()
 
     @staticmethod
