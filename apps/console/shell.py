@@ -15,12 +15,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.roles import permissions_of
-from apps.breakers.selectors import BreakerSnapshot, snapshot_all
+from apps.breakers.selectors import BreakerSnapshot
 from apps.console.degradation import Degradation, degradation
 from apps.console.marks import PAUSED
+from apps.console.selectors.vitals import Vitals, vitals
 from apps.core import clock
 from apps.core.actor import PEOPLE_MANAGE
-from apps.outbox.selectors import Backlog, backlog, open_letters
+from apps.outbox.selectors import Backlog, backlog
 from apps.services.models import Service
 
 THEME_COOKIE: Final = "opsportal_theme"
@@ -83,8 +84,20 @@ class Portal:
         return list(Service.objects.all())
 
     @cached_property
+    def vitals(self) -> Vitals:
+        return vitals()
+
+    @property
     def breakers(self) -> dict[str, BreakerSnapshot]:
-        return {snapshot.service: snapshot for snapshot in snapshot_all()}
+        return self.vitals.breakers
+
+    @property
+    def letters_by_service(self) -> dict[str, int]:
+        return self.vitals.letters
+
+    @property
+    def letters(self) -> int:
+        return sum(self.vitals.letters.values())
 
     @cached_property
     def backlog(self) -> dict[str, Backlog]:
@@ -93,14 +106,6 @@ class Portal:
     @cached_property
     def waiting(self) -> int:
         return sum(row.waiting + row.sending for row in self.backlog.values())
-
-    @cached_property
-    def letters_by_service(self) -> dict[str, int]:
-        return open_letters()
-
-    @cached_property
-    def letters(self) -> int:
-        return sum(self.letters_by_service.values())
 
     @cached_property
     def degradation(self) -> Degradation:

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.console.selectors.vitals import forget
 from apps.console.shell import portal_of
 from apps.core.actor import Actor, require
 from apps.core.errors import PortalError
@@ -93,6 +94,7 @@ def back_url(request: HttpRequest) -> str:
 
 def done(request: HttpRequest, text: str, url: str) -> HttpResponse:
     """Say what was done and go on to ``url``: a redirect, told to htmx in its own words."""
+    forget()
     messages.success(request, text)
     if is_htmx(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
@@ -105,6 +107,11 @@ def refused(request: HttpRequest, error: PortalError, url: str) -> HttpResponse:
     if is_htmx(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What was sent, also when it is nothing; None when the form is only asked for."""
+    return request.POST if request.method == "POST" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +155,18 @@ def show_dialog(request: HttpRequest, dialog: Dialog, form: forms.Form, *, statu
     return render(request, template, context, status=status)
 
 
-def add_errors(form: forms.Form, error: PortalError, names: dict[str, str] | None = None) -> None:
-    """Put an error of the service layer onto the fields it names (``names``: theirs -> ours), else on top."""
+def add_errors(form: forms.Form, error: PortalError) -> None:
+    """Put an error of the service layer onto the fields it names (``retry.base`` onto ``retry``), else on top."""
     problems = error.detail if isinstance(error.detail, list) else []
-    placed = False
-    for problem in problems:
-        if not isinstance(problem, dict) or "field" not in problem:
-            continue
-        theirs = str(problem["field"])
-        ours = (names or {}).get(theirs, (names or {}).get(theirs.partition(".")[0], theirs))
-        text = str(problem.get("message", error.message))
-        form.add_error(ours if ours in form.fields else None, text if ours == theirs else f"{theirs}: {text}")
-        placed = True
-    if not placed:
+    named = [item for item in problems if isinstance(item, dict) and "field" in item]
+    for problem in named:
+        field, text = str(problem["field"]), str(problem.get("message", error.message))
+        section = field.partition(".")[0]
+        if field in form.fields:
+            form.add_error(field, text)
+        else:
+            form.add_error(section if section in form.fields else None, f"{field}: {text}")
+    if not named:
         form.add_error(None, error.message)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -14,16 +14,10 @@ from apps.outbox.models import (
     AttemptOutcome,
     Cause,
     DeadLetter,
-    DeadLetterState,
     DeathReason,
-    DeliveryMinute,
     Message,
     MessageStatus,
-    Replay,
-    ReplayItem,
-    ReplayState,
 )
-from apps.outbox.stats import LATENCY_BOUNDS_MS, bucket_of
 
 TENANTS: Final = ("toko-sari", "warung-88", "kopi-aceh", "batik-solo")
 NAMES: Final = ("sari", "budi", "dewi", "agus", "rina", "joko", "wulan", "eko", "putri", "hadi")
@@ -89,17 +83,20 @@ DEATHS: Final = (
 WAITING: Final = {"midtrans": 1204, "whatsapp": 86, "billing-webhook": 31, "slack": 4}
 
 
-def make_messages(moment: datetime, random: Random) -> None:
-    """Everything, roughly oldest first, so that ids and times agree."""
-    _delivered(moment, random)
-    _replay(moment, random)
+def make_messages(moment: datetime, random: Random, scale: float) -> None:
+    """Everything after the replay, roughly oldest first, so that ids and times agree."""
+    _delivered(moment, random, scaled(400, scale))
     for death in DEATHS:
-        _dead(death, moment, random)
+        make_dead(replace(death, letters=scaled(death.letters, scale)), moment, random)
     for service, count in WAITING.items():
-        _waiting(service, count, moment, random)
+        _waiting(service, scaled(count, scale), moment, random)
     _ended(moment, random)
     _just_now(moment, random)
-    _minutes(moment, random)
+
+
+def scaled(count: int, scale: float) -> int:
+    """At least one."""
+    return max(1, round(count * scale))
 
 
 def _fields(service: str, at: datetime, random: Random) -> dict[str, Any]:
@@ -145,10 +142,10 @@ def _save(messages: list[Message]) -> list[Message]:
     return Message.objects.bulk_create(messages, batch_size=BATCH)
 
 
-def _delivered(moment: datetime, random: Random) -> None:
+def _delivered(moment: datetime, random: Random, count: int) -> None:
     made = []
-    for number in range(400):
-        at = moment - timedelta(minutes=240 - number * 0.55)
+    for number in range(count):
+        at = moment - timedelta(minutes=240 - number * 220 / count)
         service = random.choice(("midtrans", "whatsapp", "smtp", "smtp", "billing-webhook", "billing-webhook", "slack"))
         fields = _fields(service, at, random)
         done = at + timedelta(milliseconds=random.randint(90, 900))
@@ -192,7 +189,7 @@ def _attempt(message: Message, number: int, at: datetime, outcome: str, random: 
     )
 
 
-def _dead(death: Death, moment: datetime, random: Random) -> None:
+def make_dead(death: Death, moment: datetime, random: Random) -> None:
     mark, text = fingerprint(death.service, death.error_class, death.status_code, death.error)
     step = death.within * 60 / death.letters
     deaths = [
@@ -228,7 +225,8 @@ def _dead(death: Death, moment: datetime, random: Random) -> None:
         },
     )
     DeadLetter.objects.bulk_create(
-        [_letter(death, mark, message, at, tries) for message, at in zip(saved, deaths, strict=True)], batch_size=BATCH
+        [dead_letter(death, mark, message, at, tries) for message, at in zip(saved, deaths, strict=True)],
+        batch_size=BATCH,
     )
     outcome = AttemptOutcome.AMBIGUOUS if death.ambiguous else AttemptOutcome.FAILED
     Attempt.objects.bulk_create(
@@ -251,7 +249,7 @@ def _dead(death: Death, moment: datetime, random: Random) -> None:
     )
 
 
-def _letter(death: Death, mark: str, message: Message, at: datetime, tries: int, **fields: Any) -> DeadLetter:
+def dead_letter(death: Death, mark: str, message: Message, at: datetime, tries: int, **fields: Any) -> DeadLetter:
     return DeadLetter(
         message=message,
         service=death.service,
@@ -346,131 +344,3 @@ def _just_now(moment: datetime, random: Random) -> None:
             fields |= {"status": MessageStatus.SENT, "sent_at": done, "settled_at": done}
             made.append(Message(**fields, next_attempt_at=at, attempt_count=1, attempt_total=1))
     _save(made)
-
-
-def _replay(moment: datetime, random: Random) -> None:
-    """An hour ago the partner answered 502; a replay puts those letters back now."""
-    death = Death(
-        "billing-webhook",
-        240,
-        3,
-        "http_502",
-        502,
-        "partner.example answered 502 Bad Gateway",
-        DeathReason.EXHAUSTED,
-        75,
-        20,
-    )
-    _dead(death, moment, random)
-    mark, _ = fingerprint(death.service, death.error_class, death.status_code, death.error)
-    sent, failed, released = 142, 3, 8
-    replay = Replay.objects.create(
-        state=ReplayState.RUNNING,
-        selection={"cause": mark, "services": ["billing-webhook"]},
-        reason="partner confirmed recovery, MT-8841",
-        created_by="operator-2@example.com",
-        canary=10,
-        per_second=5,
-        total=death.letters,
-        sent=sent,
-        failed=failed,
-        released=released,
-        created_at=moment - timedelta(seconds=31),
-    )
-    letters = list(DeadLetter.objects.filter(cause_id=mark).order_by("id"))
-    states = ["sent"] * sent + ["failed"] * failed + ["released"] * released
-    items = []
-    for position, letter in enumerate(letters):
-        state = states[position] if position < len(states) else "waiting"
-        put_back = moment - timedelta(seconds=30 - position * 0.2) if state != "waiting" else None
-        items.append(
-            ReplayItem(
-                replay=replay, dead_letter=letter, message_id=letter.message_id, state=state, released_at=put_back
-            )
-        )
-    ReplayItem.objects.bulk_create(items, batch_size=BATCH)
-    _settle_replay(replay, items, death, mark, moment)
-
-
-def _settle_replay(replay: Replay, items: list[ReplayItem], death: Death, mark: str, moment: datetime) -> None:
-    gone = [item for item in items if item.state != "waiting"]
-    DeadLetter.objects.filter(pk__in=[item.dead_letter_id for item in gone]).update(
-        state=DeadLetterState.REPLAYED, replay_id=replay.pk, resolved_at=moment, resolved_by=replay.created_by
-    )
-    for state, status in (("sent", MessageStatus.SENT), ("released", MessageStatus.PENDING)):
-        ids = [item.message_id for item in items if item.state == state]
-        sent_at = moment if state == "sent" else None
-        Message.objects.filter(pk__in=ids).update(
-            status=status, sent_at=sent_at, replay_id=replay.pk, next_attempt_at=moment
-        )
-    again = Message.objects.filter(pk__in=[item.message_id for item in items if item.state == "failed"])
-    DeadLetter.objects.bulk_create(_letter(death, mark, message, moment - timedelta(seconds=4), 5) for message in again)
-
-
-TRAFFIC: Final = {
-    "midtrans": (240, 310),
-    "whatsapp": (90, 900),
-    "smtp": (60, 260),
-    "billing-webhook": (620, 60),
-    "database": (900, 3),
-    "slack": (8, 190),
-}
-
-
-def _minutes(moment: datetime, random: Random) -> None:
-    """The last hour, minute by minute. midtrans falls six minutes ago; whatsapp was down for a while."""
-    start = moment.replace(second=0, microsecond=0)
-    rows = []
-    for back in range(65):
-        for service, (rate, typical) in TRAFFIC.items():
-            share = _success(service, back, random)
-            if share is None:
-                continue
-            total = max(1, int(rate * random.uniform(0.85, 1.1) * (0.15 if share < 0.7 else 1)))
-            sent = round(total * share)
-            rows.append(_minute(service, start - timedelta(minutes=back), sent, total - sent, typical, random))
-    DeliveryMinute.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def go_on(moment: datetime, random: Random) -> None:
-    """Traffic of the last three minutes, where there is none yet: the made-up night goes on."""
-    start = moment.replace(second=0, microsecond=0)
-    rows = [
-        _minute(service, start - timedelta(minutes=back), round(rate * 0.99), round(rate * 0.01), typical, random)
-        for back in range(3)
-        for service, (rate, typical) in TRAFFIC.items()
-        if service != "midtrans"
-    ]
-    rows.append(_minute("midtrans", start - timedelta(minutes=2), 1, 7, 9000, random))
-    DeliveryMinute.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def _success(service: str, back: int, random: Random) -> float | None:
-    if service == "midtrans":
-        if back < 4:
-            return None
-        return (
-            (0.62, 0.31, 0.12)[6 - back] if 4 <= back <= 6 else 0.55 if 47 <= back <= 48 else random.uniform(0.975, 1)
-        )
-    if service == "whatsapp":
-        return (
-            None
-            if 3 <= back <= 16
-            else 0.35 + 0.1 * random.random()
-            if 17 <= back <= 22
-            else random.uniform(0.9, 0.99)
-            if back > 2
-            else 0.8
-        )
-    if service == "smtp":
-        return random.uniform(0.96, 1)
-    return 1.0 if service == "database" else random.uniform(0.985, 1)
-
-
-def _minute(service: str, minute: datetime, sent: int, failed: int, typical: int, random: Random) -> DeliveryMinute:
-    latency = [0] * len(LATENCY_BOUNDS_MS)
-    for _ in range(min(sent, 60)):
-        latency[bucket_of(random.lognormvariate(0, 0.5) * typical)] += max(1, sent // 60)
-    return DeliveryMinute(
-        service=service, minute=minute, sent=sent, failed=failed, duration_ms=sent * typical, latency=latency
-    )

@@ -17,7 +17,7 @@ from apps.outbox.models import Cause, Message, Replay, ReplayItem
 from apps.outbox.replays.planning import Plan
 
 # What a link or a form may say about which letters are meant.
-TEXTS = ("cause", "service", "tenant_id", "reason", "died_after", "died_before")
+TEXTS = ("cause", "service", "tenant_id", "died_after", "died_before")
 
 
 NAMED = {"timeout": "time-out", "dns": "name not found", "tls": "TLS", "refused": "connection refused"}
@@ -26,6 +26,8 @@ NAMED = {"timeout": "time-out", "dns": "name not found", "tls": "TLS", "refused"
 def selection_of(given: QueryDict) -> Selection:
     """The letters a dialog is about, from its address; raises :class:`Invalid`."""
     data: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
+    if given.get("death_reason"):  # "reason" is why the person does it
+        data["reason"] = given["death_reason"]
     ids = given.getlist("ids")
     if ids:
         if not all(text.isascii() and text.isdigit() for text in ids):
@@ -33,8 +35,9 @@ def selection_of(given: QueryDict) -> Selection:
         data["ids"] = [int(text) for text in ids]
     if given.get("everything") == "1":
         data["everything"] = True
-    if given.get("status_code", "").isdigit():
-        data["status_code"] = int(given["status_code"])
+    status_code = str(given.get("status_code", ""))
+    if status_code.isdigit():
+        data["status_code"] = int(status_code)
     return Selection.parse(data)
 
 
@@ -45,7 +48,7 @@ def selection_fields(selection: Selection) -> list[tuple[str, str]]:
         if isinstance(value, list):
             fields += [(name, str(item)) for item in value]
         else:
-            fields.append((name, "1" if value is True else str(value)))
+            fields.append((name.replace("reason", "death_reason"), "1" if value is True else str(value)))
     return fields
 
 

@@ -12,7 +12,6 @@ from apps.console.marks import Mark
 from apps.core import human
 from apps.core.clock import now
 from apps.core.pagination import Page
-from apps.outbox.gates import Gate, gates
 from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
 from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
 
@@ -39,7 +38,9 @@ class MessagePage:
     newer: int = 0
 
 
-def message_page(filters: MessageFilters, *, cursor: int | None, anchor: int | None) -> MessagePage:
+def message_page(
+    filters: MessageFilters, doors: Mapping[str, Door], *, cursor: int | None, anchor: int | None
+) -> MessagePage:
     """A page of rows. With ``anchor`` the rows stay what they were and only newer ones are counted."""
     start = cursor
     newer = 0
@@ -48,26 +49,32 @@ def message_page(filters: MessageFilters, *, cursor: int | None, anchor: int | N
         newer = filters.queryset().filter(pk__gt=anchor)[:1000].count()
     found = list_messages(filters, cursor=start, limit=PER_PAGE)
     first = found.items[0].pk if found.items else 0
-    return MessagePage(rows_of(found), found.next_cursor, anchor if anchor is not None else first, newer)
+    return MessagePage(rows_of(found, doors), found.next_cursor, anchor if anchor is not None else first, newer)
 
 
-def rows_of(page: Page[Message]) -> list[MessageRow]:
-    waiting = {message.service_id for message in page.items if message.status in WAITING}
-    doors = gates(waiting) if waiting else {}
+def rows_of(page: Page[Message], doors: Mapping[str, Door]) -> list[MessageRow]:
     moment = now()
-    return [_row(message, doors, moment) for message in page.items]
+    return [_row(message, doors.get(message.service_id, Door()), moment) for message in page.items]
 
 
-def _row(message: Message, doors: Mapping[str, Gate], moment: datetime) -> MessageRow:
-    text, until = brief(message, doors.get(message.service_id), moment)
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What may hold back every message of a service."""
+
+    paused: bool = False
+    state: str = "CLOSED"
+
+
+def _row(message: Message, door: Door, moment: datetime) -> MessageRow:
+    text, until = brief(message, door, moment)
     return MessageRow(message, marks.MESSAGE[message.status], text, until)
 
 
-def brief(message: Message, gate: Gate | None, moment: datetime) -> tuple[str, datetime | None]:
+def brief(message: Message, door: Door, moment: datetime) -> tuple[str, datetime | None]:
     """A few words why a message is where it is, and the time they count down to."""
     status = message.status
     if status in WAITING:
-        return _brief_wait(message, gate, moment)
+        return _brief_wait(message, door, moment)
     if status == MessageStatus.SENDING:
         return f"with {message.claimed_by or 'a worker'}", None
     if status == MessageStatus.SENT and message.sent_at is not None:
@@ -77,18 +84,18 @@ def brief(message: Message, gate: Gate | None, moment: datetime) -> tuple[str, d
     return ("not sent before it expired", None) if status == MessageStatus.EXPIRED else ("by a person", None)
 
 
-def _brief_wait(message: Message, gate: Gate | None, moment: datetime) -> tuple[str, datetime | None]:
-    if gate is not None and gate.paused_at is not None:
-        return f"{gate.service} is paused", None
-    if gate is not None and gate.shut:
-        return f"breaker of {gate.service} is open", None
+def _brief_wait(message: Message, door: Door, moment: datetime) -> tuple[str, datetime | None]:
+    if door.paused:
+        return f"{message.service_id} is paused", None
+    if door.state in ("OPEN", "FORCED_OPEN"):
+        return f"breaker of {message.service_id} is open", None
     if message.held:
         return "behind another message of its key", None
     due = max(message.next_attempt_at, message.send_after or message.next_attempt_at)
     if due > moment:
         return ("scheduled, in" if message.send_after == due else "tried again in"), due
-    if gate is not None and gate.probing:
-        return f"{gate.service} is tested with one message at a time", None
+    if door.state == "HALF_OPEN":
+        return f"{message.service_id} is tested with one message at a time", None
     return "due", None
 
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from django.urls import reverse
 
-from apps.breakers.selectors import BreakerSnapshot, WorkerView, workers
+from apps.breakers.selectors import BreakerSnapshot, WorkerView
 from apps.console.selectors.board import Tile
 from apps.console.selectors.letters import cause_label
+from apps.console.selectors.vitals import Vitals
 from apps.core import human
 from apps.core.clock import now
 from apps.outbox.models import Replay
@@ -110,9 +111,9 @@ class WorkerRow:
         return not self.behind and not self.view.behind
 
 
-def worker_rows(breakers: Mapping[str, BreakerSnapshot]) -> list[WorkerRow]:
+def worker_rows(vitals: Vitals) -> list[WorkerRow]:
     """Processes that were heard of in the last minute."""
-    return [WorkerRow(view, _behind(view, breakers)) for view in workers()]
+    return [WorkerRow(view, _behind(view, vitals.breakers)) for view in vitals.workers]
 
 
 def _behind(view: WorkerView, breakers: Mapping[str, BreakerSnapshot]) -> tuple[str, ...]:

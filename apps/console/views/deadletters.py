@@ -15,7 +15,7 @@ from apps.console import marks
 from apps.console.forms import EditLetterForm, ReasonForm
 from apps.console.selectors.letters import cause_label, selection_fields, selection_of
 from apps.console.shell import portal_of
-from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, show_dialog
+from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, posted, show_dialog
 from apps.core import human
 from apps.core.actor import DEADLETTERS_TRIAGE, MESSAGES_READ, MESSAGES_REVEAL, REPLAYS_RUN, require
 from apps.core.errors import Invalid, NotFound, PortalError
@@ -120,7 +120,7 @@ def discard(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     require(actor, DEADLETTERS_TRIAGE)
     selection = selection_of(request.POST if request.method == "POST" else request.GET)
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             count = triage.discard(actor=actor, reason=form.cleaned_data["reason"], filters=selection.as_dict())
@@ -162,7 +162,7 @@ def edit(request: HttpRequest, letter_id: int) -> HttpResponse:
     require(actor, MESSAGES_REVEAL)
     found = dead_letter_detail(letter_id).letter
     original = editable(found.message)
-    form = EditLetterForm(request.POST or None, original=original)
+    form = EditLetterForm(posted(request), original=original)
     ready = request.method == "POST" and form.is_valid()
     changes = form.changes() if ready else {}
     if ready and not changes:

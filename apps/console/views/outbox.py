@@ -13,9 +13,9 @@ from apps.audit.services import record
 from apps.console import marks
 from apps.console.bodies import mask_text, parts_of
 from apps.console.forms import OptionalReasonForm, OutboxFilterForm
-from apps.console.selectors.messages import message_page, timeline
+from apps.console.selectors.messages import Door, message_page, timeline
 from apps.console.shell import portal_of
-from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, refused, show_dialog
+from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, posted, refused, show_dialog
 from apps.core.actor import MESSAGES_READ, MESSAGES_REVEAL, MESSAGES_WRITE, require
 from apps.core.errors import PortalError
 from apps.core.live import anchor, live_page
@@ -44,7 +44,12 @@ def outbox(request: HttpRequest) -> HttpResponse:
     form.is_valid()
     status = request.GET.get("status", "").lower()
     filters = _filters(request, form, status)
-    found = message_page(filters, cursor=parse_cursor(request.GET.get("cursor")), anchor=anchor(request))
+    doors = {
+        service.name: Door(service.paused_at is not None, str(portal.breakers[service.name].state))
+        for service in portal.services
+        if service.name in portal.breakers
+    }
+    found = message_page(filters, doors, cursor=parse_cursor(request.GET.get("cursor")), anchor=anchor(request))
     counts = {"waiting": sum(row.waiting for row in portal.backlog.values())}
     counts |= {"sending": sum(row.sending for row in portal.backlog.values()), "dlq": portal.letters}
     chips = [(key, label, counts.get(key)) for key, (label, _) in STATUS_CHOICES.items()]
@@ -134,7 +139,7 @@ def cancel(request: HttpRequest, message_id: int) -> HttpResponse:
     actor = actor_of(request)
     require(actor, MESSAGES_WRITE)
     url = reverse("message", args=[message_id])
-    form = OptionalReasonForm(request.POST or None)
+    form = OptionalReasonForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             actions.cancel(message_id=message_id, actor=actor, reason=form.cleaned_data["reason"])

@@ -22,7 +22,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     board = tiles(portal)
     found = causes(snoozed=False, limit=8)
     unfinished = list_replays(state="unfinished", limit=20).items
-    rows = worker_rows(portal.breakers)
+    rows = worker_rows(portal.vitals)
     context = {
         "tiles": board,
         "not_normal": sum(tile.tone != "good" for tile in board),

@@ -21,7 +21,7 @@ from apps.console.selectors.letters import (
     selection_label,
     selection_of,
 )
-from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, refused, show_dialog
+from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, posted, refused, show_dialog
 from apps.core import human
 from apps.core.actor import MESSAGES_READ, REPLAYS_RUN, require
 from apps.core.errors import PortalError
@@ -91,7 +91,7 @@ def new(request: HttpRequest) -> HttpResponse:
     selection = selection_of(given)
     if request.method == "GET" and given.get("preview"):
         return _preview(request, selection)
-    form = ReplayForm(request.POST or None)
+    form = ReplayForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             made = services.create_replay(selection=selection, actor=actor, **form.cleaned_data)
@@ -153,7 +153,7 @@ def resume(request: HttpRequest, replay_id: int) -> HttpResponse:
     require(actor, REPLAYS_RUN)
     url = reverse("replay", args=[replay_id])
     found = get_replay(replay_id)
-    form = ReplayForm(request.POST or None, initial={"stop_above_percent": found.stop_above_percent})
+    form = ReplayForm(posted(request), initial={"stop_above_percent": found.stop_above_percent})
     for name in ("canary", "per_second"):
         del form.fields[name]
     if found.state != "stopped":
@@ -189,7 +189,7 @@ def cancel(request: HttpRequest, replay_id: int) -> HttpResponse:
     actor = actor_of(request)
     require(actor, REPLAYS_RUN)
     url = reverse("replay", args=[replay_id])
-    form = OptionalReasonForm(request.POST or None)
+    form = OptionalReasonForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.cancel(replay_id=replay_id, actor=actor, reason=form.cleaned_data["reason"])

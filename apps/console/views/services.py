@@ -20,8 +20,9 @@ from apps.console.forms import (
 )
 from apps.console.selectors.board import BAND_WIDTH, Tile, tiles
 from apps.console.selectors.service import happenings, held
+from apps.console.selectors.vitals import vitals
 from apps.console.shell import portal_of
-from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, refused, show_dialog
+from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, posted, refused, show_dialog
 from apps.core import charts, human
 from apps.core.actor import AUDIT_READ, BREAKERS_OVERRIDE, SERVICES_EDIT, SERVICES_PAUSE, SERVICES_READ, require
 from apps.core.clock import now
@@ -161,20 +162,21 @@ def override(request: HttpRequest, name: str) -> HttpResponse:
     verb = given.get("action", "force_open")
     if verb not in ACTIONS:
         raise Invalid.field("action", f"must be one of {', '.join(ACTIONS)}")
+    portal_of(request).vitals = vitals(fresh=True)
     tile = tile_of(request, name)
     epoch = tile.snapshot.epoch if tile.snapshot else 0
     kind = OverrideForm if ACTIONS[verb].timed else EndOverrideForm
-    form = kind(request.POST or None, initial={"seen_epoch": given.get("epoch") or epoch})
+    form = kind(posted(request), initial={"seen_epoch": given.get("epoch") or epoch})
     if request.method == "POST" and form.is_valid():
         try:
             # 0: nothing ever happened to this breaker, so there is nothing to have missed.
             seen = form.cleaned_data.pop("seen_epoch") or None
             breakers.act(service=name, action=verb, actor=actor, seen_epoch=seen, **form.cleaned_data)
         except PortalError as error:
-            add_errors(form, error)
             if error.status == 409:
-                form.data = form.data.copy()
-                form.data["seen_epoch"] = str(epoch)
+                # The dialog now shows what is true; pressing again is a decision about that.
+                form = kind({**request.POST.dict(), "seen_epoch": str(epoch)})
+            add_errors(form, error)
         else:
             return done(request, ACTIONS[verb].done.format(name=name), reverse("service", args=[name]))
     return show_dialog(request, _override_dialog(tile, verb), form, status=422 if form.errors else 200)
@@ -244,7 +246,7 @@ def pause(request: HttpRequest, name: str) -> HttpResponse:
     require(actor, SERVICES_PAUSE)
     tile = tile_of(request, name)
     url = reverse("service", args=[name])
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             registry.pause(name=name, actor=actor, reason=form.cleaned_data["reason"])
@@ -286,7 +288,7 @@ def settings(request: HttpRequest, name: str) -> HttpResponse:
     require(actor, SERVICES_EDIT)
     found = get_service(name)
     url = reverse("service", args=[name])
-    form = ServiceForm(request.POST or None, initial=_initial(found))
+    form = ServiceForm(posted(request), initial=_initial(found))
     if request.method == "POST" and form.is_valid():
         try:
             registry.update_service(

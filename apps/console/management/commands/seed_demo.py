@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from random import Random
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from apps.console.demo import messages, services
+from apps.console.demo import messages, replaying, services, traffic
 from apps.core.cli import PortalCommand
 from apps.core.clock import now
 from apps.core.errors import Conflict
@@ -25,7 +26,7 @@ class Command(PortalCommand):
     def handle(self, *_: Any, force: bool, refresh: bool, **__: Any) -> None:
         if refresh:
             services.refresh(now())
-            messages.go_on(now(), Random(7))  # noqa: S311  made-up data
+            traffic.go_on(now(), Random(7))  # noqa: S311  made-up data
             return
         if not force and Message.objects.exists():
             raise Conflict(
@@ -38,9 +39,12 @@ class Command(PortalCommand):
 
 
 @transaction.atomic
-def seed(moment: Any, *, seed_number: int = 7) -> None:
-    """All of it; the same ``moment`` and number give the same data."""
+def seed(moment: datetime, *, scale: float = 1.0) -> None:
+    """All of it; the same ``moment`` gives the same data. ``scale`` makes less of it."""
+    random = Random(7)  # noqa: S311  made-up data, nothing secret
     services.make_services()
     services.make_breakers(moment)
     services.refresh(moment)
-    messages.make_messages(moment, Random(seed_number))  # noqa: S311  made-up data, nothing secret
+    replaying.make_replay(moment, random, scale)
+    messages.make_messages(moment, random, scale)
+    traffic.make_minutes(moment, random)

@@ -1,0 +1,70 @@
+"""Addresses of every page of a seeded portal."""
+
+from __future__ import annotations
+
+from apps.outbox.models import Cause, DeadLetter, Message
+
+
+def places() -> dict[str, str]:
+    """The ids pages are tried with."""
+    letter = DeadLetter.objects.filter(state="open", service="midtrans").order_by("-id").first()
+    waiting = Message.objects.filter(status="RETRYING").order_by("id").first()
+    assert letter is not None
+    assert waiting is not None
+    return {
+        "cause": letter.cause_id,
+        "letter": str(letter.pk),
+        "dead": str(letter.message_id),
+        "waiting": str(waiting.pk),
+        "gone": Cause.objects.order_by("pk").values_list("pk", flat=True).first() or "",
+    }
+
+
+PAGES = (
+    "/",
+    "/services",
+    "/services/midtrans",
+    "/services/smtp",
+    "/outbox",
+    "/outbox?status=waiting",
+    "/outbox?q=nothing-like-it",
+    "/outbox/{dead}",
+    "/outbox/{waiting}",
+    "/dead-letters",
+    "/dead-letters?service=smtp",
+    "/dead-letters/causes/{cause}",
+    "/dead-letters/causes/{cause}?state=all",
+    "/dead-letters/{letter}",
+    "/replays",
+    "/replays/1",
+    "/replays/1?state=failed",
+)
+# What a page offers, and the least role that may open it.
+DIALOGS = {
+    "/services/midtrans/override?action=force_open": "operator",
+    "/services/midtrans/override?action=reset": "operator",
+    "/services/midtrans/pause": "operator",
+    "/services/midtrans/settings": "lead",
+    "/outbox/{waiting}/cancel": "operator",
+    "/dead-letters/discard?cause={cause}": "operator",
+    "/dead-letters/{letter}/edit": "operator",
+    "/replays/new?cause={cause}": "operator",
+    "/replays/1/cancel": "operator",
+    "/replays/1/resume": "operator",
+}
+POSTS = (
+    "/services/midtrans/override",
+    "/services/midtrans/pause",
+    "/services/midtrans/resume",
+    "/services/midtrans/test",
+    "/services/midtrans/settings",
+    "/outbox/{waiting}/cancel",
+    "/outbox/{waiting}/retry",
+    "/outbox/{waiting}/reveal",
+    "/dead-letters/discard",
+    "/dead-letters/{letter}/edit",
+    "/replays/new",
+    "/replays/1/pause",
+    "/replays/1/resume",
+    "/replays/1/cancel",
+)
