@@ -71,7 +71,11 @@ class Runtime:
         with self._lock:
             if self._agent is None or not self._agent.alive():
                 self._agent = Agent(self.make_store, self.breakers, announce)
-                self._agent.start()
+                try:
+                    self._agent.start()
+                except RuntimeError as error:
+                    # No thread to be had, or the interpreter ends: calls go on, counted here only.
+                    log.warning("breakers.no_agent", error=str(error))
             return self._agent
 
     # --- the end -------------------------------------------------------------------------------
@@ -137,7 +141,7 @@ def this_process() -> Store:
 
 def process_role() -> str:
     """What this process is, as its command line says: a Celery queue, a web server, a management command."""
-    program_path = sys.argv[0].removesuffix("/__main__.py")  # python -m celery
+    program_path = "".join(sys.argv[:1]).removesuffix("/__main__.py")  # python -m celery
     words = [os.path.basename(program_path), *sys.argv[1:]]
     program = words[0] if words and words[0] not in ("", "-", "-c", "__main__.py") else "python"
     if "celery" in program or "celery" in words[:2]:
