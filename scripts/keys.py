@@ -50,13 +50,13 @@ def ensure(path: Path, wanted: Mapping[str, Callable[[], str]], environ: Mapping
     return missing
 
 
-def write(path: Path, values: Mapping[str, str]) -> None:
+def write(path: Path, values: Mapping[str, str], header: str = HEADER) -> None:
     """Replace the file as a whole, readable by its owner alone from its first moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".tmp")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(HEADER + "".join(f"{name}={value}\n" for name, value in values.items()))
+        file.write(header + "".join(f"{name}={value}\n" for name, value in values.items()))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,9 @@ from scripts import keys, ports, processes
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_FOLDER = Path(sys.executable).parent
-# What `manage.py` in another shell must agree upon with the portal that runs.
-SHARED: Final = ("HOST", "PORT", "SANDBOX", "SANDBOX_PORT", "SERVICES_FILE", "DELIVERY_PRIVATE_NETWORKS")
+RUN_HEADER: Final = "# What the portal that runs here was started with. Made and removed by `make run`.\n"
+# A command in another shell must not count as a process of the portal.
+NOT_SHARED: Final = frozenset({"PROMETHEUS_MULTIPROC_DIR"})
 
 
 class CannotRun(Exception):
@@ -35,7 +36,7 @@ def main() -> int:
     try:
         environment = read_environment()
         data_dir = Path(environment["DATA_DIR"])
-        with only_one(data_dir), told_to_other_shells(data_dir, environment):
+        with only_one(data_dir):
             return start(environment)
     except (CannotRun, ports.PortTaken, envfiles.EnvFileInvalid) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -90,10 +91,11 @@ def aim_at_sandbox(data_dir: Path) -> None:
 
 
 @contextmanager
-def told_to_other_shells(data_dir: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """Keep DATA_DIR/run.env for the time of the run."""
+def told_to_other_shells(data_dir: Path, environment: Mapping[str, str], names: Iterable[str]) -> Iterator[None]:
+    """Keep DATA_DIR/run.env for the time of the run, so that `manage.py` elsewhere agrees with the portal."""
     path = data_dir / envfiles.RUN_FILE
-    path.write_text("".join(f"{name}={environment[name]}\n" for name in SHARED if name in environment))
+    wanted = [twin for name in names if name not in NOT_SHARED for twin in (name, f"{name}_FILE")]
+    keys.write(path, {name: environment[name] for name in wanted if environment.get(name)}, RUN_HEADER)
     try:
         yield
     finally:
@@ -123,7 +125,12 @@ def check_ports() -> None:
 
     ports.check_port(settings.HOST, settings.PORT, "PORT", "the web process")
     if settings.SANDBOX:
-        for port in range(settings.SANDBOX_PORT, settings.SANDBOX_PORT + services_file.PORTS):
+        taken = range(settings.SANDBOX_PORT, settings.SANDBOX_PORT + services_file.PORTS)
+        if settings.PORT in taken:
+            raise CannotRun(
+                f"PORT={settings.PORT} is one of the sandbox's ports, {taken[0]} to {taken[-1]}; change one."
+            )
+        for port in taken:
             ports.check_port("127.0.0.1", port, "SANDBOX_PORT", "the sandbox", first=settings.SANDBOX_PORT)
 
 
@@ -142,6 +149,15 @@ def start(environment: dict[str, str]) -> int:
 
     check_ports()
     clear_metrics(Path(environment["PROMETHEUS_MULTIPROC_DIR"]))
+    names = [variable.name for variable in settings.env.variables]
+    with told_to_other_shells(settings.DATA_DIR, environment, names):
+        return supervise(environment)
+
+
+def supervise(environment: dict[str, str]) -> int:
+    """Bring the database in step, start the processes and stay until they have ended."""
+    from opsportal import settings
+
     made = prepare(environment, settings.SANDBOX)
     commands = processes.read_procfile(ROOT / "Procfile")
     if not settings.SANDBOX:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import secrets
 import shutil
 import signal
 import socket
@@ -14,7 +16,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from scripts import bootstrap
@@ -49,10 +53,13 @@ class Portal:
             return int(answer.status)
 
     def stop(self, signum: signal.Signals = signal.SIGTERM, within: float = 30.0) -> float:
-        """Send a signal to `make`; returns after how many seconds everything had ended."""
+        """Send a signal, Ctrl-C as a terminal does; returns after how many seconds `make` had ended."""
         began = time.monotonic()
         if self.process.poll() is None:
-            self.process.send_signal(signum)
+            if signum == signal.SIGINT:
+                os.killpg(self.process.pid, signum)
+            else:
+                self.process.send_signal(signum)
         self.process.wait(timeout=within)
         return time.monotonic() - began
 
@@ -83,7 +90,7 @@ def copy_project(folder: Path) -> None:
 
 def free_ports(count: int) -> int:
     """The first of ``count`` free ports in a row, away from where the system takes ephemeral ones."""
-    for first in range(20_000 + os.getpid() % 5_000, 30_000, count):
+    for first in random.SystemRandom().sample(range(20_000, 30_000), 200):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
@@ -94,15 +101,16 @@ def free_ports(count: int) -> int:
     raise AssertionError("no free ports")
 
 
-def start(folder: Path, port: int, *, sandbox_port: int = 0) -> Portal:
+def start(folder: Path, port: int, *, sandbox_port: int = 0, database_url: str = "") -> Portal:
     """`make run`; where the environment was not made by `make` (no stamp), the program behind it."""
     options = [f"PORT={port}", f"SANDBOX={1 if sandbox_port else 0}"]
     options += [f"SANDBOX_PORT={sandbox_port}"] if sandbox_port else []
+    options += [f"DATABASE_URL={database_url}"] if database_url else []
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = ["make", "run", *options]
     if bootstrap.read_stamp(Path(sys.prefix)) | bootstrap.wanted(False) != bootstrap.read_stamp(Path(sys.prefix)):
         command = [str(folder / ".venv" / "bin" / "python"), "-m", "scripts.run"]
-        env |= dict(option.split("=") for option in options)
+        env |= dict(option.split("=", 1) for option in options)
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -126,14 +134,29 @@ def _relay(portal: Portal) -> None:
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> Iterator[Callable[..., Portal]]:
+def database_url() -> Iterator[str]:
+    """A new database beside the tests' own on PostgreSQL; empty, which means SQLite, otherwise."""
+    server = os.environ.get("TEST_DATABASE_URL", "")
+    if not server:
+        yield ""
+        return
+    name = f"portal_{secrets.token_hex(4)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Portal]]:
     """Starts portals in one folder, deep and with a blank in its name; whatever happens, none is left over."""
     folder = tmp_path / "a folder" / "/".join(["deep"] * 12)
     copy_project(folder)
     started: list[Portal] = []
 
-    def run(**options: int) -> Portal:
-        portal = start(folder, free_ports(1), **options)
+    def run(*, sandbox: bool = False) -> Portal:
+        port = free_ports(6)
+        portal = start(folder, port, sandbox_port=port + 1 if sandbox else 0, database_url=database_url)
         started.append(portal)
         return portal
 

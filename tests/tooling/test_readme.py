@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tooling.conftest import ROOT, Portal, free_ports
+from tests.tooling.conftest import ROOT, Portal
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -28,7 +28,7 @@ def first_curl() -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (apt-get install curl)")
 def test_the_first_curl_works_exactly_as_printed(make_run: Callable[..., Portal], tmp_path: Path) -> None:
-    portal = make_run(sandbox_port=free_ports(5))
+    portal = make_run(sandbox=True)
     portal.wait_for("The portal is up")
     # The block names port 8000, where something else may listen here: curl's own file leads it to ours.
     (tmp_path / ".curlrc").write_text(f'connect-to = "127.0.0.1:8000:127.0.0.1:{portal.port}"\nfail-with-body\n')
