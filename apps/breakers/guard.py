@@ -89,7 +89,7 @@ class Breaker:
         if n <= 0:
             return Reservation(0, NoPermit(local, 0, taken=False))
         if local.gate:
-            admission = local.admit(local.clock())
+            admission = local.admit(local.clock(), calls=0)
             if admission.lease is not None or admission.call is not None:
                 return Reservation(1, permit_for(local, self._runtime, admission))
             if local.gate:

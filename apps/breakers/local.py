@@ -135,15 +135,18 @@ class LocalBreaker(CountingBreaker):
         self.office.wake()
 
     # --- admitting -----------------------------------------------------------------------------
-    def admit(self, now: float) -> Admission:
-        """Decide about one call while the gate is shut. Counts a rejection, except with ASK and LOADING."""
+    def admit(self, now: float, *, calls: int = 1) -> Admission:
+        """Decide about one call while the gate is shut.
+
+        A rejection counts as ``calls`` (0 for an engine that only looks whether it may), except with ASK and LOADING.
+        """
         with self.lock:
             if now >= self.bucket_end:
                 self.turn(now)
-            if now < self.shut_until:
-                self.rejected += 1
-                return REJECTED
-            return self._admit(now)
+            found = REJECTED if now < self.shut_until else self._admit(now)
+            if found is REJECTED:
+                self.rejected += calls
+            return found
 
     def _admit(self, now: float) -> Admission:
         if not self.known:
@@ -155,9 +158,7 @@ class LocalBreaker(CountingBreaker):
         self._regate(now)
         if state in ADMITTING:
             return Admission(self.era)
-        found = self._admit_probe(now) if state is State.HALF_OPEN else REJECTED
-        self.rejected += found is REJECTED
-        return found
+        return self._admit_probe(now) if state is State.HALF_OPEN else REJECTED
 
     def _admit_probe(self, now: float) -> Admission:
         if not self.cluster_open:

@@ -6,14 +6,14 @@ import asyncio
 import pickle
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from apps.breakers.classify import classify, status_of
 from apps.breakers.guard import Breaker, BreakerOpen, breaker
-from apps.breakers.runtime import RUNTIME
+from apps.breakers.runtime import RUNTIME, Runtime
 from apps.breakers.window import Counts
 from apps.core.errors import Invalid, NotFound, Unavailable
 from tests.breakers.world import World
@@ -368,12 +368,23 @@ def test_reserve_gives_permits_and_takes_them_back(cluster: World) -> None:
 
 
 @needs_database
-def test_reserve_asks_the_agent_and_never_waits(runtime: None) -> None:
+def test_reserve_never_waits_for_what_is_not_known_yet(cluster: World) -> None:
     make_service("midtrans", breaker=POLICY)
-    guard = breaker("midtrans")
-    assert guard.reserve(5).count == 0, "nothing is known yet"
+    a = cluster.worker("a")
+    guard = Breaker("midtrans", cast(Runtime, a))
+    assert guard.reserve(5).count == 0, "the agent has not looked yet"
     assert guard.retry_after() == 0.05
-    wait_for(lambda: guard.reserve(5).count == 5, 3, "the first view")
+    a.turn()
+    assert guard.reserve(5).count == 5
+
+
+@needs_database
+def test_an_engine_that_looks_whether_it_may_is_no_rejected_call(cluster: World) -> None:
+    make_service("midtrans", breaker=POLICY)
+    a = cluster.worker("a")
+    a.calls("midtrans", failures=9)
+    assert a.breaker("midtrans").state() == "OPEN"
+    assert counts(a.breaker("midtrans")).rejected == 0
 
 
 @needs_database
