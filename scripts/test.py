@@ -6,12 +6,15 @@ needs the machine to itself (real processes, browsers). Arguments go to pytest: 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from scripts import postgres
@@ -19,6 +22,7 @@ from scripts import postgres
 ROOT: Final = Path(__file__).resolve().parent.parent
 ALONE: Final = "chaos or e2e or browser"
 NO_TESTS: Final = 5
+END_WITHIN_S: Final = 60.0
 
 
 def say(text: str) -> None:
@@ -53,7 +57,7 @@ def run_suite(name: str, env: Mapping[str, str], arguments: Sequence[str]) -> tu
     for what, extra in rounds(arguments):
         say(f"{name}: {what}")
         command = [sys.executable, "-m", "pytest", "-q", *extra]
-        code = subprocess.run(command, cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL, check=False).returncode
+        code = call(command, env)
         if code == NO_TESTS:
             continue
         found += 1
@@ -61,8 +65,28 @@ def run_suite(name: str, env: Mapping[str, str], arguments: Sequence[str]) -> tu
     return failed, found
 
 
+def call(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run pytest; when we are stopped, let it end its fixtures, which may hold processes."""
+    with subprocess.Popen(command, cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL) as pytest:
+        try:
+            return pytest.wait()
+        except BaseException:
+            pytest.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                pytest.wait(timeout=END_WITHIN_S)
+            pytest.kill()
+            raise
+
+
+def stop(signum: int, _: FrameType | None) -> None:
+    sys.exit(128 + signum)
+
+
 def main(arguments: Sequence[str]) -> int:
     started = time.monotonic()
+    # The temporary cluster must stop with us, whatever stops us.
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, stop)
     try:
         with postgres.database_url(say) as url:
             results = [
