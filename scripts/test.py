@@ -67,7 +67,14 @@ def run_suite(name: str, env: Mapping[str, str], arguments: Sequence[str]) -> tu
 
 def call(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run pytest; when we are stopped, let it end its fixtures, which may hold processes."""
-    with subprocess.Popen(command, cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL) as pytest:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        # A shell starts what it puts in the background with SIGINT ignored; pytest needs to hear it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as pytest:
         try:
             return pytest.wait()
         except BaseException:
