@@ -36,6 +36,8 @@ def counts(guard: Breaker) -> Counts:
 def guard(transactional_db: None, runtime: None) -> Breaker:
     make_service("midtrans", breaker=POLICY)
     found = breaker("midtrans")
+    RUNTIME.wake()
+    assert found._local.loaded.wait(10)
     with found:
         pass
     return found
@@ -105,9 +107,17 @@ def _frames(error: BaseException) -> Any:
 def test_it_recovers_through_a_probe(guard: Breaker) -> None:
     opened(guard)
     wait_for(lambda: guard.state() == "HALF_OPEN", 3, "the reset time")
-    with guard:
-        pass
+    wait_for(lambda: let_through(guard), 5, "a probe")
     wait_for(lambda: guard.state() == "CLOSED", 3, "the close")
+
+
+def let_through(guard: Breaker) -> bool:
+    """On a busy machine the lease may come after the 0.25 s that a caller waits for it: the next one gets it."""
+    try:
+        with guard:
+            return True
+    except BreakerOpen:
+        return False
 
 
 def test_nested_blocks_and_threads_do_not_mix(guard: Breaker) -> None:
@@ -160,20 +170,18 @@ def test_business_errors_and_interruptions_do_not_count(guard: Breaker) -> None:
 def test_an_interrupted_probe_gives_its_lease_back(guard: Breaker) -> None:
     opened(guard)
     wait_for(lambda: guard.state() == "HALF_OPEN", 3, "the reset time")
-    with pytest.raises(KeyboardInterrupt), guard:
-        raise KeyboardInterrupt
-    done = []
 
-    def probe() -> bool:
+    def interrupted() -> bool:
         try:
             with guard:
-                done.append(True)
+                raise KeyboardInterrupt
         except BreakerOpen:
             return False
-        return True
+        except KeyboardInterrupt:
+            return True
 
-    wait_for(probe, 3, "another probe")
-    assert done
+    wait_for(interrupted, 5, "a probe")
+    wait_for(lambda: let_through(guard), 5, "another probe")
 
 
 class WithStatus(Exception):
@@ -331,8 +339,12 @@ async def test_async_probe_does_not_block_the_loop(guard: Breaker) -> None:
             await asyncio.sleep(0.001)
 
     ticker = asyncio.create_task(tick())
-    async with guard:
-        await asyncio.sleep(0.02)
+    while not ticker.done():
+        try:
+            async with guard:
+                await asyncio.sleep(0.02)
+        except BreakerOpen:
+            await asyncio.sleep(0.02)
     await asyncio.wait_for(ticker, 5)
     assert ticks > 5
 
