@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.outbox.models import Cause, DeadLetter, Message
+from apps.outbox.models import DeadLetter, Message, Replay
 
 
 def places() -> dict[str, str]:
@@ -16,7 +16,7 @@ def places() -> dict[str, str]:
         "letter": str(letter.pk),
         "dead": str(letter.message_id),
         "waiting": str(waiting.pk),
-        "gone": Cause.objects.order_by("pk").values_list("pk", flat=True).first() or "",
+        "replay": str(Replay.objects.values_list("pk", flat=True).get()),
     }
 
 
@@ -36,8 +36,8 @@ PAGES = (
     "/dead-letters/causes/{cause}?state=all",
     "/dead-letters/{letter}",
     "/replays",
-    "/replays/1",
-    "/replays/1?state=failed",
+    "/replays/{replay}",
+    "/replays/{replay}?state=failed",
 )
 # What a page offers, and the least role that may open it.
 DIALOGS = {
@@ -49,8 +49,8 @@ DIALOGS = {
     "/dead-letters/discard?cause={cause}": "operator",
     "/dead-letters/{letter}/edit": "operator",
     "/replays/new?cause={cause}": "operator",
-    "/replays/1/cancel": "operator",
-    "/replays/1/resume": "operator",
+    "/replays/{replay}/cancel": "operator",
+    "/replays/{replay}/resume": "operator",
 }
 POSTS = (
     "/services/midtrans/override",
@@ -64,7 +64,7 @@ POSTS = (
     "/dead-letters/discard",
     "/dead-letters/{letter}/edit",
     "/replays/new",
-    "/replays/1/pause",
-    "/replays/1/resume",
-    "/replays/1/cancel",
+    "/replays/{replay}/pause",
+    "/replays/{replay}/resume",
+    "/replays/{replay}/cancel",
 )

@@ -217,23 +217,23 @@ def test_selected_letters_only(night: None, person: Person) -> None:
 
 
 def test_holding_a_replay(night: None, person: Person) -> None:
-    client = person("operator")
-    assert "is paused" in said(client.post("/replays/1/pause"))
-    assert Replay.objects.get(pk=1).state == ReplayState.PAUSED
-    assert "this needs one that is" in said(client.post("/replays/1/pause"))
-    assert "goes on" in said(client.post("/replays/1/resume"))
-    assert "this needs one that is" in said(client.post("/replays/1/resume"))
-    assert "open again" in said(client.post("/replays/1/cancel", {"reason": "wrong cause"}))
-    assert Replay.objects.get(pk=1).state == ReplayState.CANCELLED
+    client, pk = person("operator"), places()["replay"]
+    assert "is paused" in said(client.post(f"/replays/{pk}/pause"))
+    assert Replay.objects.get(pk=pk).state == ReplayState.PAUSED
+    assert "this needs one that is" in said(client.post(f"/replays/{pk}/pause"))
+    assert "goes on" in said(client.post(f"/replays/{pk}/resume"))
+    assert "this needs one that is" in said(client.post(f"/replays/{pk}/resume"))
+    assert "open again" in said(client.post(f"/replays/{pk}/cancel", {"reason": "wrong cause"}))
+    assert Replay.objects.get(pk=pk).state == ReplayState.CANCELLED
 
 
 def test_a_replay_that_stopped_by_itself_asks_for_a_limit(night: None, person: Person) -> None:
-    client = person("operator")
-    Replay.objects.filter(pk=1).update(state=ReplayState.STOPPED, stop_above_percent=0)
-    assert client.post("/replays/1/resume", {"reason": ""}).status_code == 422
-    again = client.post("/replays/1/resume", {"reason": "half are fixed", "stop_above_percent": "0"})
+    client, pk = person("operator"), places()["replay"]
+    Replay.objects.filter(pk=pk).update(state=ReplayState.STOPPED, stop_above_percent=0)
+    assert client.post(f"/replays/{pk}/resume", {"reason": ""}).status_code == 422
+    again = client.post(f"/replays/{pk}/resume", {"reason": "half are fixed", "stop_above_percent": "0"})
     assert "failed again, more than its limit" in again.content.decode()
-    assert client.post("/replays/1/resume", {"reason": "go", "stop_above_percent": "90"}).status_code == 302
+    assert client.post(f"/replays/{pk}/resume", {"reason": "go", "stop_above_percent": "90"}).status_code == 302
 
 
 def test_discarding(night: None, person: Person) -> None:

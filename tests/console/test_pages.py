@@ -22,7 +22,7 @@ LINKS = re.compile(r'(?:src|href|action|hx-get|hx-post)="([^"]*)"')
 RANKS = list(Role.values)
 MOST_QUERIES = 15
 # Why a message waits is told with the breaker's window, which is asked anew.
-MOST_QUERIES_OF = {"/outbox/{waiting}": 20, "/replays/1": 18, "/replays/1?state=failed": 18}
+MOST_QUERIES_OF = {"/outbox/{waiting}": 20, "/replays/{replay}": 18, "/replays/{replay}?state=failed": 18}
 
 
 class Tags(HTMLParser):
@@ -174,7 +174,7 @@ def test_what_came_from_outside_is_escaped(night: None, person: Person) -> None:
         "/outbox/999999999",
         "/outbox/99999999999999999999999",
         "/dead-letters/999999",
-        "/replays/99",
+        "/replays/9999999",
     ],
 )
 def test_what_is_not_there_is_said_in_words(night: None, person: Person, path: str) -> None:
@@ -184,10 +184,10 @@ def test_what_is_not_there_is_said_in_words(night: None, person: Person, path: s
 
 
 @pytest.mark.parametrize(
-    "path", ["/outbox?cursor=x", "/outbox?status=nonsense", "/replays/1?state=nonsense", "/replays/new"]
+    "path", ["/outbox?cursor=x", "/outbox?status=nonsense", "/replays/{replay}?state=nonsense", "/replays/new"]
 )
 def test_a_bad_address_is_explained(night: None, person: Person, path: str) -> None:
-    response = person("lead").get(path)
+    response = person("lead").get(path.format(**places()))
     assert response.status_code == 422
     assert b"This cannot be done as it is" in response.content
 
