@@ -124,9 +124,14 @@ def reachable(binaries: Path, folder: Path, account: pwd.struct_passwd | None) -
     """``binaries``, or a copy of their installation where ``account`` may not go into their folder."""
     if account is None or _runs(account, binaries / "initdb"):
         return binaries
-    copy = folder / "postgresql"
-    shutil.copytree(binaries.parent, copy, symlinks=True)
     folder.chmod(0o755)
+    # In a wheel, PACKAGE/INSTALLATION/bin finds its libraries in PACKAGE.libs, two folders up.
+    package = binaries.parents[1]
+    copy = folder / package.name / binaries.parent.name
+    shutil.copytree(binaries.parent, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
     return copy / binaries.name
 
 

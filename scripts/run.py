@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -172,6 +173,8 @@ def supervise(environment: dict[str, str]) -> int:
         processes.when_live(reach, settings.PORT, lambda: manager.say_all(told))
 
     ended = processes.run(commands, environment, when_started)
+    if settings.VALKEY_SOCKET.parent != settings.DATA_DIR:
+        shutil.rmtree(settings.VALKEY_SOCKET.parent, ignore_errors=True)
     if ended:
         raise CannotRun(f"{ended} ended by itself, so the others were stopped. {where_to_look(ended)}")
     say("Stopped; the data is kept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,22 @@ def test_root_runs_postgres_as_somebody_else(monkeypatch: pytest.MonkeyPatch) ->
     account = postgres.unprivileged_account()
     assert account is not None
     assert account.pw_uid != 0
+
+
+def test_binaries_of_a_wheel_are_copied_with_their_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries = tmp_path / "site" / "package" / "install" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "initdb").touch()
+    (tmp_path / "site" / "package.libs").mkdir()
+    (tmp_path / "site" / "package.libs" / "libpq.so").touch()
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    monkeypatch.setattr(postgres, "_runs", lambda account, program: False)
+    nobody = pwd.getpwnam("nobody")
+    copied = postgres.reachable(binaries, folder, nobody)
+    assert (copied / "initdb").exists()
+    assert (copied.parents[2] / "package.libs" / "libpq.so").exists()
+    assert postgres.reachable(binaries, folder, None) == binaries
 
 
 def test_lint_names_every_check_that_failed(capsys: pytest.CaptureFixture[str]) -> None:
