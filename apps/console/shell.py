@@ -145,6 +145,7 @@ class Portal:
         links = []
         if self.sandbox:
             links.append(Link(self._sandbox_url(), "Sandbox", "beaker"))
+        links.append(Link(reverse("api-docs"), "API", "code-bracket"))
         if PEOPLE_MANAGE in self.permissions:
             links.append(Link(reverse("admin:index"), "Administration", "cog-6-tooth"))
         return links

@@ -14,6 +14,8 @@ SECRET_NAME: Final = re.compile(
 )
 _EMAIL: Final = re.compile(r"([^\s@<>]{1,64})@([^\s@<>]{1,253})")
 _DIGITS: Final = re.compile(r"\d(?=(?:[\s().-]*\d){3})")
+# Nine digits and more, also with a plus before them: what phones have and status codes have not.
+_LONG_NUMBER: Final = re.compile(r"(?<![\w.-])\+?\d{9,15}(?![\w-])")
 _PHONE: Final = re.compile(r"\+?[\d\s().-]{6,20}")
 
 
@@ -56,3 +58,9 @@ def mask_recipient(recipient: str) -> str:
     if _PHONE.fullmatch(text):
         return _DIGITS.sub("•", text)
     return f"{text[0]}•••" if len(text) < 12 else f"{text[:2]}•••{text[-2:]}"
+
+
+def mask_addresses(text: str) -> str:
+    """``text`` with its e-mail addresses and phone numbers masked: errors of providers like to repeat them."""
+    without = _EMAIL.sub(lambda found: f"{found[1][0]}•••@{found[2]}", text)
+    return _LONG_NUMBER.sub(lambda found: _DIGITS.sub("•", found[0]), without)

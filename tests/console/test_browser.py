@@ -74,6 +74,8 @@ def opened(server: Any, browser: Browser) -> Iterator[Open]:
     yield open_page
     for context in contexts:
         context.close()
+    # Beside Playwright's loop Django keeps connections of their own; nobody else would close them.
+    connections.close_all()
     assert problems == []
 
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.roles import Role
 from apps.audit.models import AuditEntry
-from apps.outbox.models import Cause, DeadLetter, Message
+from apps.outbox.models import Attempt, Cause, DeadLetter, Message
 from apps.services.models import Service
 from tests.console.places import DIALOGS, PAGES, POSTS, places
 
@@ -203,3 +203,16 @@ def test_an_empty_portal_is_not_an_alarm(person: Person) -> None:
     page = person("viewer").get("/").content.decode()
     assert "All services answer" in page
     assert "Needs a person" not in page
+
+
+def test_errors_do_not_tell_a_viewer_who_it_was(night: None, person: Person) -> None:
+    said = "550 <sari.wulandari@example.com> is not here, nor is +628123456789"
+    known = places()
+    Message.objects.update(last_error=said)
+    DeadLetter.objects.update(error=said)
+    Attempt.objects.update(error=said, response=said)
+    client = person("viewer")
+    for path in PAGES:
+        page = client.get(path.format(**known)).content.decode()
+        assert "sari.wulandari" not in page, path
+        assert "+628123456789" not in page, path

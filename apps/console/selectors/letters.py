@@ -58,7 +58,7 @@ def cause_label(service: str, error_class: str, status_code: int | None) -> str:
     for protocol in ("http", "smtp"):
         if status_code and words.startswith(protocol):
             return f"{service} · {protocol.upper()} {status_code}"
-    return f"{service} · {words} {status_code}" if status_code else f"{service} · {words}"
+    return f"{service} · {words} ({status_code})" if status_code else f"{service} · {words}"
 
 
 def selection_label(selection: Mapping[str, Any], known: Mapping[str, Cause]) -> str:

@@ -116,7 +116,8 @@ def timeline(detail: MessageDetail) -> list[Entry]:
     """Accepting, attempts with the waits between them, deaths, replays, copies and the end, oldest first."""
     message = detail.message
     entries = [_accepted(message), *_attempts(detail.attempts)]
-    entries += [_death(letter) for letter in detail.deaths]
+    said = {attempt.error for attempt in detail.attempts}
+    entries += [_death(letter, said) for letter in detail.deaths]
     entries += [_discard(letter) for letter in detail.deaths if letter.state == "discarded" and letter.resolved_at]
     entries += [_released(item) for item in detail.replays if item.released_at]
     entries += [
@@ -161,9 +162,10 @@ def _attempts(attempts: Iterable[Attempt]) -> list[Entry]:
     return entries
 
 
-def _death(letter: DeadLetter) -> Entry:
+def _death(letter: DeadLetter, said: set[str]) -> Entry:
     title = f"Became a dead letter: {letter.get_reason_display().lower()}"
-    return Entry(letter.died_at, "bad", title, letter.error, f"/dead-letters/{letter.pk}", order=2)
+    text = "" if letter.error in said else letter.error
+    return Entry(letter.died_at, "bad", title, text, f"/dead-letters/{letter.pk}", order=2)
 
 
 def _discard(letter: DeadLetter) -> Entry:

@@ -42,11 +42,13 @@ def happenings(name: str, *, with_audit: bool) -> list[Happening]:
 def describe(entry: HistoryEntry) -> Happening:
     """One event of a breaker in words."""
     title = TITLES.get(entry.kind, entry.kind.replace("_", " ").capitalize())
-    by = f" by {entry.actor}" if entry.actor else ""
+    by = f" by {entry.actor}" if entry.actor and entry.kind not in BY_WORKERS else ""
     evidence = entry.detail if "counts" in entry.detail else {}
     return Happening(entry.at, marks.EVENT_TONE.get(entry.kind, ""), f"{title}{by}", entry.text, evidence)
 
 
+# Its text says which worker it was.
+BY_WORKERS: Final = ("opened", "reopened", "closed", "locally_opened", "locally_closed")
 TITLES: Final[Mapping[str, str]] = {
     "opened": "Opened",
     "reopened": "Probe failed, open again",

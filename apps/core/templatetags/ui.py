@@ -17,7 +17,7 @@ from heroicons.templatetags.heroicons import heroicon_outline, heroicon_solid
 from apps.core import charts, human
 from apps.core.clock import now
 from apps.core.live import Regions
-from apps.core.masking import mask_recipient
+from apps.core.masking import mask_addresses, mask_recipient
 
 register = template.Library()
 
@@ -27,6 +27,7 @@ register.filter("percent", human.percent)
 register.filter("ms", human.milliseconds)
 register.filter("span", human.span)
 register.filter("mask", mask_recipient)
+register.filter("veil", mask_addresses)
 
 # The four states and the lock. Octagon and dashed circle are not among heroicons.
 OWN_ICONS: Final = {
