@@ -11,6 +11,7 @@ from apps.console import marks
 from apps.console.marks import Mark
 from apps.core import human
 from apps.core.clock import now
+from apps.core.masking import mask_addresses
 from apps.core.pagination import Page
 from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
 from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
@@ -80,7 +81,7 @@ def brief(message: Message, door: Door, moment: datetime) -> tuple[str, datetime
     if status == MessageStatus.SENT and message.sent_at is not None:
         return f"after {human.span((message.sent_at - message.created_at).total_seconds())}", None
     if status == MessageStatus.DLQ:
-        return message.last_error or "no error text", None
+        return mask_addresses(message.last_error) or "no error text", None
     return ("not sent before it expired", None) if status == MessageStatus.EXPIRED else ("by a person", None)
 
 
@@ -101,12 +102,13 @@ def _brief_wait(message: Message, door: Door, moment: datetime) -> tuple[str, da
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened to a message."""
+    """One thing that happened to a message. ``said`` is what the other side said, which may be personal."""
 
     at: datetime
     tone: str
     title: str
     text: str = ""
+    said: str = ""
     href: str = ""
     response: str = ""
     order: int = field(default=0, compare=False)
@@ -144,17 +146,16 @@ def _attempts(attempts: Iterable[Attempt]) -> list[Entry]:
     for attempt in attempts:
         mark = marks.ATTEMPT[attempt.outcome]
         waited = f"{human.span((attempt.started_at - before).total_seconds())} later" if before else ""
-        status = f"HTTP {attempt.status_code}" if attempt.status_code else ""
+        status = f"answered {attempt.status_code}" if attempt.status_code else ""
         facts = [status, human.milliseconds(attempt.duration_ms), attempt.worker, waited]
         text = " · ".join(fact for fact in facts if fact)
-        if attempt.error:
-            text = f"{attempt.error} · {text}"
         entries.append(
             Entry(
                 attempt.started_at,
                 mark.tone,
                 f"Attempt {attempt.number}: {mark.label}",
                 text,
+                said=attempt.error,
                 response=attempt.response,
             )
         )
@@ -164,8 +165,8 @@ def _attempts(attempts: Iterable[Attempt]) -> list[Entry]:
 
 def _death(letter: DeadLetter, said: set[str]) -> Entry:
     title = f"Became a dead letter: {letter.get_reason_display().lower()}"
-    text = "" if letter.error in said else letter.error
-    return Entry(letter.died_at, "bad", title, text, f"/dead-letters/{letter.pk}", order=2)
+    error = "" if letter.error in said else letter.error
+    return Entry(letter.died_at, "bad", title, said=error, href=f"/dead-letters/{letter.pk}", order=2)
 
 
 def _discard(letter: DeadLetter) -> Entry:
@@ -178,4 +179,6 @@ def _released(item: ReplayItem) -> Entry:
     who = item.replay.created_by
     title = f"Put back by replay {item.replay_id}"
     reason = f" · “{item.replay.reason}”" if item.replay.reason else ""
-    return Entry(item.released_at, "info", title, f"started by {who}{reason}", f"/replays/{item.replay_id}", order=3)
+    return Entry(
+        item.released_at, "info", title, f"started by {who}{reason}", href=f"/replays/{item.replay_id}", order=3
+    )
