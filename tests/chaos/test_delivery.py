@@ -81,7 +81,7 @@ def test_a_broker_that_is_away_for_a_while_stops_nothing(portal: Stack) -> None:
         insert(service, 10, "before")
         wait_for(finished, 30, "delivery before the outage")
         portal.stop_broker()
-        time.sleep(3)
+        time.sleep(30)
         insert(service, 10, "during")
         took = wait_for(finished, 10, "delivery without a broker")
         assert took < 5
@@ -119,9 +119,12 @@ def test_a_hanging_service_does_not_slow_its_neighbour(portal: Stack) -> None:
         Provider(script=lambda key, times: (200, 60.0)) as hanging,
         Provider(script=lambda key, times: (200, 0.02), keep=True) as quick,
     ):
+        # Nudges of this process have no broker; looking often keeps the look out of what is measured.
+        portal.extra_env["DELIVERY_LOOK_MS"] = "20"
         slow = service_for(hanging, "slow", breaker={**CALM, "timeout": 10})
         neighbour = service_for(quick, "neighbour")
         portal.start_delivery()
+        p95_of(neighbour, "warm-up", number=5)
         alone = p95_of(neighbour, "alone")
         insert(slow, 10_000, "slow")
         wait_for(lambda: hanging.at_once >= 64, 30, "the hanging service to fill its slots")
