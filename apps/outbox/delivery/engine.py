@@ -104,10 +104,7 @@ class Engine:
                 await self._pause()
             await self._drain()
         finally:
-            self._settler.end()
-            await settling
-            await self._close()
-            log.info("engine.stopped", worker=self.store.worker)
+            await self._end(settling)
 
     async def _turn(self) -> None:
         """Housekeeping when it is due, then claim for what is free."""
@@ -283,6 +280,16 @@ class Engine:
             task.cancel()
         if self._flights:
             await asyncio.wait(list(self._flights), timeout=1.0)
+
+    async def _end(self, settling: asyncio.Task[None]) -> None:
+        """Settle what is left; connections are closed even when settling has failed."""
+        assert self._settler is not None
+        self._settler.end()
+        try:
+            await settling
+        finally:
+            await self._close()
+            log.info("engine.stopped", worker=self.store.worker)
 
     async def _close(self) -> None:
         for lane in self.lanes.values():
