@@ -33,6 +33,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=100, blank=True)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
     is_active = models.BooleanField(default=True)
+    # Empty: what the browser asks for, and UTC.
+    language = models.CharField(max_length=8, blank=True, default="")
+    time_zone = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[UserManager] = UserManager()
@@ -51,6 +54,24 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def as_actor(self, ip: str = "") -> Actor:
         return Actor("person", self.email, permissions_of(self.role), ip)
+
+
+class SavedView(models.Model):
+    """A page with its filters that a person wants to come back to. ``query`` is the query string without ``?``."""
+
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="views")
+    page = models.CharField(max_length=40, help_text="The name of the page's URL.")
+    name = models.CharField(max_length=60)
+    query = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "saved_view"
+        ordering = ["page", "name"]
+        constraints = [models.UniqueConstraint(fields=["person", "page", "name"], name="saved_view_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ApiKey(models.Model):

@@ -26,7 +26,7 @@ _OPERATOR: Final = _VIEWER | {
     may.SERVICES_PAUSE,
     may.AUDIT_READ,
 }
-_LEAD: Final = _OPERATOR | {may.SERVICES_EDIT, may.APIKEYS_MANAGE}
+_LEAD: Final = _OPERATOR | {may.SERVICES_EDIT, may.TEMPLATES_EDIT, may.APIKEYS_MANAGE}
 ROLE_PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,

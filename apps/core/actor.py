@@ -19,6 +19,7 @@ SERVICES_PAUSE: Final = "services.pause"
 APIKEYS_MANAGE: Final = "apikeys.manage"
 PEOPLE_MANAGE: Final = "people.manage"
 AUDIT_READ: Final = "audit.read"
+TEMPLATES_EDIT: Final = "templates.edit"
 
 ALL_PERMISSIONS: Final = frozenset(
     {
@@ -34,6 +35,7 @@ ALL_PERMISSIONS: Final = frozenset(
         APIKEYS_MANAGE,
         PEOPLE_MANAGE,
         AUDIT_READ,
+        TEMPLATES_EDIT,
     }
 )
 
