@@ -21,3 +21,16 @@ class RandomUUID(models.Func):
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
         return self.as_sql(compiler, connection, template="lower(hex(randomblob(16)))", **extra)
+
+
+class Folded(models.Func):
+    """The beginning of a text in lower case, compared byte by byte: an index of it answers "is" and "begins with"
+    whatever the locale of the database. Cut, because PostgreSQL refuses a row whose entry would be too long.
+    """
+
+    template = "LOWER(SUBSTR(%(expressions)s, 1, 200))"
+    output_field = models.TextField()
+    arity = 1
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template=f'({self.template} COLLATE "C")', **extra)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest, Now
 
-from apps.core.db import RandomUUID
+from apps.core.db import Folded, RandomUUID
 from apps.services.models import Service
 
 
@@ -24,6 +24,8 @@ class MessageStatus(models.TextChoices):
 
 WAITING: Final = (MessageStatus.PENDING, MessageStatus.RETRYING)
 LIVE: Final = (*WAITING, MessageStatus.SENDING)
+# What ended without being sent: few, and looked for.
+UNSENT: Final = (MessageStatus.DLQ, MessageStatus.CANCELLED, MessageStatus.EXPIRED)
 
 
 class MessageTemplate(models.Model):
@@ -140,6 +142,12 @@ class Message(models.Model):
             models.Index(fields=["service", "-id"], name="outbox_service_newest"),
             models.Index(fields=["replay_id"], name="outbox_replay", condition=Q(replay_id__isnull=False)),
             models.Index(fields=["edited_from"], name="outbox_edited", condition=Q(edited_from__isnull=False)),
+            # For people who search. The last two are partial, so that accepting and delivering hardly meet them.
+            models.Index(fields=["uid"], name="outbox_uid"),
+            models.Index(fields=["created_at"], name="outbox_created"),
+            models.Index(Folded("recipient"), name="outbox_recipient", condition=~Q(recipient="")),
+            models.Index(fields=["-id"], name="outbox_live", condition=Q(status__in=LIVE)),
+            models.Index(fields=["status", "-id"], name="outbox_unsent", condition=Q(status__in=UNSENT)),
         ]
 
     def __str__(self) -> str:
