@@ -259,6 +259,22 @@ class DeadLetter(models.Model):
             models.Index(fields=["service", "id"], name="dead_letter_open_service", condition=Q(state="open")),
             models.Index(fields=["replay_id", "id"], name="dead_letter_replay", condition=Q(replay_id__isnull=False)),
             models.Index(fields=["died_at"], name="dead_letter_died"),
+            # Grouping 100,000 open letters reads this index and nothing else.
+            models.Index(
+                fields=["cause", "service", "tenant_id", "died_at", "ambiguous", "snoozed_until", "assignee", "id"],
+                name="dead_letter_open_groups",
+                condition=Q(state="open"),
+            ),
+            models.Index(fields=["cause", "-id"], name="dead_letter_cause_newest"),
+            models.Index(fields=["tenant_id", "id"], name="dead_letter_open_tenant", condition=Q(state="open")),
+            models.Index(fields=["assignee", "id"], name="dead_letter_open_assignee", condition=Q(state="open")),
+            models.Index(
+                fields=["snoozed_until"],
+                name="dead_letter_snoozed",
+                condition=Q(state="open", snoozed_until__isnull=False),
+            ),
+            models.Index(fields=["state", "-id"], name="dead_letter_state_newest"),
+            models.Index(fields=["resolved_at"], name="dead_letter_closed", condition=~Q(state="open")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["message"], name="dead_letter_open_once", condition=Q(state="open"))
@@ -266,6 +282,69 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"dead letter {self.pk} of message {self.message_id}"
+
+
+class TriageVerb(models.TextChoices):
+    ASSIGN = "assign", "Assigned"
+    NOTE = "note", "Noted"
+    SNOOZE = "snooze", "Snoozed"
+    DISCARD = "discard", "Discarded"
+    UNDO = "undo", "Undone"
+
+
+class TriageState(models.TextChoices):
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    STOPPED = "stopped", "Stopped"
+
+
+class Triage(models.Model):
+    """One verb somebody pressed, on one letter or on 100,000: what it is, how far it is, what it undoes.
+
+    ``text`` is the note, or why it was discarded. Letters above ``newest`` died later and are not meant;
+    those up to ``reached`` are done. ``token`` is the form it came from, so that a form counts once.
+    """
+
+    verb = models.CharField(max_length=10, choices=TriageVerb.choices)
+    state = models.CharField(max_length=10, choices=TriageState.choices, db_default=TriageState.RUNNING)
+    selection: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
+    text = models.TextField(blank=True, db_default="")
+    assignee = models.CharField(max_length=200, blank=True, db_default="")
+    until = models.DateTimeField(null=True)
+    undoes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="undone_by")
+    actor_kind = models.CharField(max_length=16)
+    actor = models.CharField(max_length=200)
+    ip = models.CharField(max_length=64, blank=True, db_default="")
+    total = models.PositiveIntegerField(db_default=0)
+    done = models.PositiveIntegerField(db_default=0)
+    newest = models.BigIntegerField()
+    reached = models.BigIntegerField(db_default=0)
+    token = models.CharField(max_length=64, null=True, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+    moved_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "dead_letter_triage"
+        indexes = [models.Index(fields=["id"], name="triage_running", condition=Q(state="running"))]
+
+    def __str__(self) -> str:
+        return f"triage {self.pk}: {self.verb}"
+
+
+class TriageMark(models.Model):
+    """One letter that a triage touched, and what it had ``before``: its history, and what undo gives back."""
+
+    triage = models.ForeignKey(Triage, on_delete=models.CASCADE, related_name="marks", db_index=False)
+    letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="marks", db_constraint=False)
+    before = models.CharField(max_length=200, blank=True, db_default="")
+
+    class Meta:
+        db_table = "dead_letter_triage_mark"
+        constraints = [models.UniqueConstraint(fields=["triage", "letter"], name="triage_mark_once")]
+
+    def __str__(self) -> str:
+        return f"dead letter {self.letter_id} in triage {self.triage_id}"
 
 
 class ReplayState(models.TextChoices):
@@ -295,6 +374,15 @@ class Replay(models.Model):
     failed = models.PositiveIntegerField(db_default=0)
     tokens = models.FloatField(db_default=0.0)
     advanced_at = models.DateTimeField(null=True)
+    # The last minute, as [seconds since the epoch, letters settled by then]: the rate now.
+    pace: models.JSONField[list[list[float]], list[list[float]]] = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField())
+    )
+    canary_passed_at = models.DateTimeField(null=True)
+    left_out: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField())
+    )
+    token = models.CharField(max_length=64, null=True, unique=True)
     note = models.TextField(blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
@@ -322,6 +410,8 @@ class ReplayItem(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     state = models.CharField(max_length=10, choices=State.choices, db_default=State.WAITING)
     note = models.CharField(max_length=200, blank=True, db_default="")
+    # What it died of again, so that failures can be grouped.
+    cause = models.CharField(max_length=16, blank=True, db_default="")
     released_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
 
@@ -329,6 +419,8 @@ class ReplayItem(models.Model):
         db_table = "replay_item"
         indexes = [
             models.Index(fields=["replay", "state", "id"], name="replay_item_state"),
+            models.Index(fields=["replay", "cause"], name="replay_item_failed", condition=Q(state="failed")),
+            models.Index(fields=["replay", "note"], name="replay_item_skipped", condition=Q(state="skipped")),
         ]
         constraints = [
             # The guard against two operators: a letter is in one unfinished replay at most.
