@@ -50,10 +50,54 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def is_staff(self) -> bool:
         """Django's admin is for admins."""
-        return self.role == Role.ADMIN
+        return self.is_active and self.role == Role.ADMIN
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Django's admin asks for its own permissions; the role answers for them too."""
+        return self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_staff
 
     def as_actor(self, ip: str = "") -> Actor:
         return Actor("person", self.email, permissions_of(self.role), ip)
+
+
+class PersonSession(models.Model):
+    """A browser in which a person is logged in: what they see on their list, and what can be ended.
+
+    The session itself is Django's; a row of which the session is gone means nothing.
+    """
+
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    ip = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "person_session"
+        ordering = ["-last_seen_at"]
+
+    def __str__(self) -> str:
+        return f"{self.ip} {self.user_agent}"
+
+
+class PasswordLink(models.Model):
+    """A link by which a person sets a password, once. Only its SHA-256 is stored; a new one ends the one before."""
+
+    person = models.OneToOneField(User, on_delete=models.CASCADE, related_name="password_link")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "password_link"
+
+    def __str__(self) -> str:
+        return f"password link of {self.person_id}"
 
 
 class SavedView(models.Model):

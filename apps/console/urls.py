@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, path
 
+from apps.console import identity_urls
 from apps.console.views import account, deadletters, outbox, overview, replays, services
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
-    path("login", account.Login.as_view(), name="login"),
-    path("logout", LogoutView.as_view(), name="logout"),
+    *identity_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
     path("services", services.services, name="services"),
     path("services/<slug:name>", services.service, name="service"),
