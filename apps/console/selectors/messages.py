@@ -14,6 +14,7 @@ from apps.core.clock import now
 from apps.core.masking import mask_addresses
 from apps.core.pagination import Page
 from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
+from apps.outbox.search import count_newer
 from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
 
 PER_PAGE: Final = 50
@@ -47,7 +48,7 @@ def message_page(
     newer = 0
     if cursor is None and anchor is not None:
         start = anchor + 1
-        newer = filters.queryset().filter(pk__gt=anchor)[:1000].count()
+        newer = count_newer(filters, anchor)
     found = list_messages(filters, cursor=start, limit=PER_PAGE)
     first = found.items[0].pk if found.items else 0
     return MessagePage(rows_of(found, doors), found.next_cursor, anchor if anchor is not None else first, newer)
