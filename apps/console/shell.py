@@ -13,25 +13,28 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.roles import permissions_of
 from apps.breakers.selectors import BreakerSnapshot
 from apps.console.degradation import Degradation, degradation
 from apps.console.marks import PAUSED
 from apps.console.selectors.vitals import Vitals, vitals
-from apps.core import clock
+from apps.console.words import words
+from apps.core import clock, language
 from apps.core.actor import PEOPLE_MANAGE
 from apps.outbox.selectors import Backlog, backlog
 from apps.services.models import Service
 
 THEME_COOKIE: Final = "opsportal_theme"
-THEMES: Final = (("", "System"), ("light", "Light"), ("dark", "Dark"))
+THEMES: Final = (("", _("System")), ("light", _("Light")), ("dark", _("Dark")))
 COMPONENTS: Final = (
     "tokens base shell button badge card banner tile chart table filters form dialog toast timeline progress "
     "empty menu diff"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("toasts", "dialogs", "live", "times", "page"))
+SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,24 @@ class Portal:
         """light, dark, or empty to follow the system."""
         chosen = self.request.COOKIES.get(THEME_COOKIE, "")
         return chosen if chosen in dict(THEMES) else ""
+
+    @cached_property
+    def languages(self) -> list[tuple[str, str]]:
+        return language.languages()
+
+    @property
+    def language(self) -> str:
+        return translation.get_language() or language.ENGLISH
+
+    @property
+    def zone(self) -> str:
+        """``Asia/Jakarta (UTC+07:00)``."""
+        return language.label(timezone.get_current_timezone_name(), self.now)
+
+    @property
+    def words(self) -> str:
+        """What scripts say."""
+        return words()
 
     @cached_property
     def now(self) -> datetime:

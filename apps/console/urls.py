@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from apps.console import identity_urls
-from apps.console.views import account, deadletters, outbox, overview, replays, services
+from apps.console.views import account, deadletters, language, outbox, overview, replays, services
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
     *identity_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
+    path("language", language.language, name="language"),
     path("services", services.services, name="services"),
     path("services/<slug:name>", services.service, name="service"),
     path("services/<slug:name>/override", services.override, name="service-override"),
