@@ -34,7 +34,7 @@ COMPONENTS: Final = (
     "empty menu diff"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page"))
+SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page", "select"))
 
 
 @dataclass(frozen=True, slots=True)

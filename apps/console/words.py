@@ -22,8 +22,9 @@ WORDS: Final[dict[str, Any]] = {
     "live_again": _("This page is live again."),
     "copied": _("Copied."),
     "close": _("Close"),
-    "one_selected": _("1 letter selected"),
-    "many_selected": _("{count} letters selected"),
+    "one_selected": _("1 selected"),
+    "many_selected": _("{count} selected"),
+    "all_selected": _("All {count} on every page are selected"),
     "answered": _("The portal answered {status}; nothing was changed. Try again in a moment."),
     "unreachable": _("The portal cannot be reached; nothing was changed. Is the network up?"),
 }
