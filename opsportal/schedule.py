@@ -36,8 +36,11 @@ SCHEDULE: Final = (
     Beat("outbox.deliver", 1, "delivery", 2, "Looks for messages that are due, should every nudge be lost."),
     Beat("outbox.sweep", 5, "control", 5, "Rescues expired leases, expires and releases messages."),
     Beat("outbox.advance_replays", 1, "control", 2, "Puts the next dead letters of running replays back."),
-    Beat("outbox.prune", 60, "control", 60, "Deletes old delivered messages in small batches."),
+    Beat("outbox.advance_triage", 1, "control", 2, "Goes on with assigning, snoozing or discarding many dead letters."),
+    Beat("outbox.prune", 60, "control", 60, "Deletes old delivered messages and closed dead letters in small batches."),
+    Beat("breakers.prune", 600, "control", 300, "Deletes what breakers counted more than two weeks ago."),
     Beat("idempotency.clean", 60, "control", 60, "Forgets idempotency keys that are past their time."),
+    Beat("audit.check", 60, "control", 60, "Checks the audit trail: what is new, and every night the whole of it."),
 )
 
 
