@@ -18,9 +18,8 @@ from django.utils.cache import patch_vary_headers
 from apps.core import clock
 
 ENGLISH: Final = "en"
-# What a program reads: the HTTP contract, probes, scrapes and webhooks. The page about the API is a page.
+# What a program reads: the HTTP contract (and the page about it), probes, scrapes and webhooks.
 PROGRAMS: Final = ("/api/", "/stats", "/health", "/metrics", "/webhooks/")
-PAGES_AMONG_THEM: Final = ("/api/v1/docs",)
 
 
 class LanguageMiddleware:
@@ -44,7 +43,7 @@ class LanguageMiddleware:
 
 def is_page(path: str) -> bool:
     """False for what programs ask for."""
-    return path in PAGES_AMONG_THEM or not path.startswith(PROGRAMS)
+    return not path.startswith(PROGRAMS)
 
 
 def language_of(request: HttpRequest) -> str:
