@@ -180,8 +180,8 @@ def _replayed(maker: Maker) -> None:
     replay = Replay.objects.get()
     maker.run(ITEM, replay=replay.pk)
     DeadLetter.objects.filter(state="replayed", replay_id=None).update(replay_id=replay.pk)
-    first = int(maker.start.timestamp() * 1000)
-    maker.run(EVENT, BREAKER_EVENTS, ms=f"{first} + CAST(n AS bigint) * {DAYS * 86_400_000 // BREAKER_EVENTS}", empty=maker.json("{}"))
+    first, step = int(maker.start.timestamp() * 1000), DAYS * 86_400_000 // BREAKER_EVENTS
+    maker.run(EVENT, BREAKER_EVENTS, ms=f"{first} + CAST(n AS bigint) * {step}", empty=maker.json("{}"))
 
 
 def _settle_down(maker: Maker) -> None:
