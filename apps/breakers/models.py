@@ -134,7 +134,7 @@ class BreakerEvent(models.Model):
 
 
 class HistoryBucket(models.Model):
-    """What all workers counted in the ``HISTORY_MS`` that begin ``at``, kept for two weeks to replay other thresholds."""
+    """What all workers counted in the 10 s that begin ``at``, kept for two weeks to replay other thresholds."""
 
     pk = models.CompositePrimaryKey("breaker", "at")
     breaker = models.ForeignKey(SharedBreaker, on_delete=models.CASCADE, db_constraint=False, db_index=False)
