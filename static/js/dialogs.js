@@ -49,14 +49,14 @@
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.requestConfig.headers["X-Live"]) return;
     document.dispatchEvent(new CustomEvent("portal:toast", {
-      detail: `The portal answered ${event.detail.xhr.status}; nothing was changed. Try again in a moment.`,
+      detail: window.portalWords("answered", { status: String(event.detail.xhr.status) }),
     }));
   });
 
   document.addEventListener("htmx:sendError", (event) => {
     if (event.detail.requestConfig.headers["X-Live"]) return;
     document.dispatchEvent(new CustomEvent("portal:toast", {
-      detail: "The portal cannot be reached; nothing was changed. Is the network up?",
+      detail: window.portalWords("unreachable"),
     }));
   });
 })();

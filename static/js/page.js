@@ -58,7 +58,7 @@
     await copy(button.dataset.copy);
     button.focus();
     button.classList.add("copied");
-    document.getElementById("announcer").textContent = "Copied.";
+    document.getElementById("announcer").textContent = window.portalWords("copied");
     setTimeout(() => button.classList.remove("copied"), 1500);
   });
 
