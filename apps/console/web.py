@@ -12,6 +12,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.console.selectors.vitals import forget
@@ -22,10 +24,10 @@ from apps.core.http import client_ip
 from apps.core.live import is_live
 
 HEADINGS: Final = {
-    403: "Your role does not include this",
-    404: "This is not here",
-    409: "This has changed meanwhile",
-    422: "This cannot be done as it is",
+    403: gettext_lazy("Your role does not include this"),
+    404: gettext_lazy("This is not here"),
+    409: gettext_lazy("This has changed meanwhile"),
+    422: gettext_lazy("This cannot be done as it is"),
 }
 
 
@@ -71,10 +73,10 @@ def page(permission: str) -> Callable[[View], View]:
 def error_page(request: HttpRequest, error: PortalError) -> HttpResponse:
     """``error`` as a page, or in the dialog that was open."""
     context = {
-        "heading": HEADINGS.get(error.status, "This did not work"),
+        "heading": HEADINGS.get(error.status, _("This did not work")),
         "message": error.message,
         "back_url": back_url(request),
-        "crumbs": crumbs(("Overview", reverse("overview")), "Error"),
+        "crumbs": crumbs((_("Overview"), reverse("overview")), _("Error")),
     }
     template = "components/dialog_error.html" if is_htmx(request) else "console/error.html"
     return render(request, template, context, status=error.status)
@@ -125,7 +127,7 @@ class Dialog:
     lead: str = ""
     consequences: tuple[str, ...] = ()
     button_class: str = "primary"
-    cancel_label: str = "Cancel"
+    cancel_label: str = ""
     blocked: bool = False
     template: str = "components/dialog.html"
     crumbs: tuple[tuple[str, str] | str, ...] = ()
