@@ -9,7 +9,7 @@ from typing import Final
 
 from apps.core.clock import now
 from apps.outbox.figures import Backlog, backlog
-from apps.outbox.gates import FORCED_OPEN, OPEN, Gate, gates
+from apps.outbox.gates import FORCED_OPEN, OPEN, Gate, gates_of
 from apps.outbox.models import LIVE, WAITING, DeadLetter, DeadLetterState, Message, MessageStatus, ReplayItem
 from apps.services.models import Service
 
@@ -42,9 +42,9 @@ def why_waiting_many(messages: Iterable[Message]) -> dict[int, str]:
 def _look_around(names: set[str]) -> Surroundings:
     if not names:
         return Surroundings(now(), {})
-    services = Service.objects.filter(pk__in=names)
+    services = list(Service.objects.filter(pk__in=names))
     attempts = {service.name: service.retry_policy.max_attempts for service in services}
-    return Surroundings(now(), gates(names), backlog(), attempts)
+    return Surroundings(now(), gates_of(services), backlog(), attempts)
 
 
 def _explain(message: Message, around: Surroundings) -> str:

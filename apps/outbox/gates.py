@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from apps.breakers.selectors import BreakerSnapshot, snapshot_all
+from apps.breakers.selectors import BreakerSnapshot, snapshots_of
 from apps.outbox.models import DeliveryLane
 from apps.services.models import Service
 
@@ -67,10 +67,15 @@ class Gate:
 
 def gates(names: Iterable[str] | None = None) -> dict[str, Gate]:
     """The gates of the named services, or of all of them. A service that is gone is left out."""
-    services = Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names))
-    lanes = DeliveryLane.objects.in_bulk()
-    breakers = {snapshot.service: snapshot for snapshot in snapshot_all()}
-    return {row.name: _gate(row, lanes.get(row.name), breakers.get(row.name)) for row in services}
+    return gates_of(Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names)))
+
+
+def gates_of(services: Iterable[Service]) -> dict[str, Gate]:
+    """The gates of services that were read already."""
+    rows = list(services)
+    lanes = DeliveryLane.objects.in_bulk([row.name for row in rows])
+    breakers = {snapshot.service: snapshot for snapshot in snapshots_of(rows)}
+    return {row.name: _gate(row, lanes.get(row.name), breakers.get(row.name)) for row in rows}
 
 
 def _gate(service: Service, lane: DeliveryLane | None, snapshot: BreakerSnapshot | None) -> Gate:

@@ -1,9 +1,9 @@
-// Keeps live regions fresh: asks the page's own address every 2 s while it is looked at, every 15 s when hidden.
+// Keeps live regions fresh: asks the page's own address every second while it is looked at, every 15 s when hidden.
 // The server answers 304, or the regions that differ; htmx swaps them out of band. A region is left alone while
 // somebody types or selects text in it, and focus and sideways scroll survive a swap.
 (() => {
   "use strict";
-  const FAST = 2000;
+  const FAST = 1000;
   const SLOW = 15000;
   const STALE = 10000;
   const indicator = document.getElementById("live");
