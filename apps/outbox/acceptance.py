@@ -104,8 +104,11 @@ def from_mapping(item: Mapping[str, Any]) -> NewMessage:
     return NewMessage(**item)
 
 
-def check(message: NewMessage, channel: str) -> Checked:
-    """Check everything that can be known without sending; raises :class:`Invalid` with all problems."""
+def check(message: NewMessage, channel: str, *, chosen: Chosen | None = None) -> Checked:
+    """Check everything that can be known without sending; raises :class:`Invalid` with all problems.
+
+    ``chosen`` is the version of its template when that is decided already.
+    """
     problems = Problems()
     _check_texts(message, problems)
     _check_numbers(message, problems)
@@ -118,7 +121,7 @@ def check(message: NewMessage, channel: str) -> Checked:
         )
     )
     json_text = _check_body(message, problems)
-    template = _check_template(message, channel, problems)
+    template = _check_template(message, channel, chosen, problems)
     problems.stop_if_any()
     return Checked(message, json_text, template)
 
@@ -217,7 +220,7 @@ def _serialised(message: NewMessage, problems: Problems) -> str | None:
     return text
 
 
-def _check_template(message: NewMessage, channel: str, problems: Problems) -> Chosen | None:
+def _check_template(message: NewMessage, channel: str, chosen: Chosen | None, problems: Problems) -> Chosen | None:
     """Render once, so that a template that cannot work is refused now rather than dead-lettered later."""
     data = message.body_data or {}
     if not _check_data(data, problems):
@@ -227,7 +230,7 @@ def _check_template(message: NewMessage, channel: str, problems: Problems) -> Ch
             _try(problems, "body_template", message.body_template, data, html="html" in message.content_type)
         return None
     try:
-        chosen = choose(message.template, channel=channel, data=data)
+        chosen = chosen or choose(message.template, channel=channel, data=data)
     except NoTemplate as error:
         problems.add("template", str(error))
         return None

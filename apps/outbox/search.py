@@ -55,6 +55,8 @@ class MessageFilters:
     idempotency_key: str = ""
     source: str = ""
     replay_id: int | None = None
+    template: str = ""
+    template_id: int | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     error: str = ""
@@ -73,11 +75,18 @@ class MessageFilters:
             "idempotency_key": self.idempotency_key,
             "source": self.source,
             "replay_id": self.replay_id,
+            "template": self.template,
+            "template_id": self.template_id,
             "status__in": self.statuses,
             "created_at__gte": self.created_after,
             "created_at__lt": self.created_before,
         }
         found = Q(**{name: value for name, value in named.items() if value not in ("", None, ())})
+        # SQLite takes a partial index only when its condition is said too.
+        if self.template:
+            found &= ~Q(template="")
+        if self.template_id is not None:
+            found &= Q(template_id__isnull=False)
         return found if self.services is None else found & Q(service_id__in=self.services)
 
     @property
@@ -89,6 +98,8 @@ class MessageFilters:
             self.ordering_key,
             self.source,
             self.replay_id,
+            self.template,
+            self.template_id,
             self.statuses,
         ]
         if sum(map(bool, asked)) > 1 or self.tenant_id or self.ordering_key or self.source or self.services is not None:
@@ -126,7 +137,7 @@ def list_messages(filters: MessageFilters, *, cursor: int | None = None, limit: 
     if not hunt.window:
         found = page_by_id(rows, cursor=cursor, limit=limit)
         return Looked(found.items, found.next_cursor)
-    top = min(top, _newest())
+    top = min(top, newest_id())
     bottom = max(hunt.low, top - hunt.window + 1)
     found = page_by_id(rows.filter(pk__gte=bottom, pk__lte=top), cursor=None, limit=limit)
     if found.next_cursor is not None or bottom <= max(hunt.low, _oldest()):
@@ -140,8 +151,14 @@ def count_newer(filters: MessageFilters, anchor: int, most: int = 1000) -> int:
     return rows[:most].count()
 
 
-def _newest() -> int:
+def newest_id() -> int:
+    """The id of the message accepted last; 0 for none."""
     return Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def accepted_at(message_id: int) -> datetime | None:
+    """When the message of that id, or the next one that is kept, was accepted."""
+    return Message.objects.filter(pk__gte=message_id).order_by("pk").values_list("created_at", flat=True).first()
 
 
 def _oldest() -> int:
