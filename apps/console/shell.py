@@ -31,7 +31,7 @@ THEME_COOKIE: Final = "opsportal_theme"
 THEMES: Final = (("", _("System")), ("light", _("Light")), ("dark", _("Dark")))
 COMPONENTS: Final = (
     "tokens base shell button badge card banner tile chart table filters form dialog toast timeline progress "
-    "empty menu diff"
+    "empty menu diff outbox"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
 SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page", "select"))

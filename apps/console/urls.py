@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern] = [
     path("services/<slug:name>/resume", services.resume, name="service-resume"),
     path("services/<slug:name>/settings", services.settings, name="service-settings"),
     path("outbox", outbox.outbox, name="outbox"),
+    path("outbox/export", outbox.export, name="outbox-export"),
     path("outbox/<int:message_id>", outbox.message, name="message"),
     path("outbox/<int:message_id>/reveal", outbox.reveal, name="message-reveal"),
     path("outbox/<int:message_id>/retry", outbox.retry, name="message-retry"),
