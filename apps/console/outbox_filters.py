@@ -60,6 +60,13 @@ class Chip:
     href: str
 
 
+def _template(text: str) -> tuple[str, int | None]:
+    """``order-paid`` is a name; ``order-paid#17`` one version of it, as the page of the template links to."""
+    name, mark, number = text.rpartition("#")
+    exact = mark and number.isascii() and number.isdigit() and len(number) < 19
+    return ("", int(number)) if exact else (name + mark + number, None)
+
+
 class OutboxFilterForm(forms.Form):
     """An empty field is not a filter."""
 
@@ -76,6 +83,7 @@ class OutboxFilterForm(forms.Form):
     recipient = forms.CharField(
         label=gettext_lazy("Recipient begins with"), required=False, max_length=200, widget=text_input()
     )
+    template = forms.CharField(label=gettext_lazy("Template"), required=False, max_length=120, widget=text_input())
     error = forms.CharField(
         label=gettext_lazy("Last error contains"), required=False, max_length=200, widget=text_input()
     )
@@ -120,12 +128,15 @@ class OutboxFilterForm(forms.Form):
         given, status = self.cleaned_data, self.status
         channel = given.get("channel", "")
         names = tuple(service.name for service in self.services if service.channel == channel)
+        template, version = _template(given.get("template", ""))
         return MessageFilters(
             statuses=STATUSES[status][1] if status in STATUSES else (status.upper(),),
             service=given.get("service", ""),
             services=names if channel else None,
             tenant_id=given.get("tenant", ""),
             ordering_key=given.get("key", ""),
+            template=template,
+            template_id=version,
             recipient=given.get("recipient", ""),
             error=given.get("error", ""),
             created_after=self._after(),
@@ -165,18 +176,18 @@ class OutboxFilterForm(forms.Form):
     @property
     def more(self) -> bool:
         """True when a filter is set that the page would fold away."""
-        return any(self.cleaned_data.get(name) for name in ("channel", "tenant", "key", *PERSONAL))
+        return any(self.cleaned_data.get(name) for name in ("channel", "tenant", "key", "template", *PERSONAL))
 
     @property
     def more_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("channel", "tenant", "key", *PERSONAL) if name in self.fields]
+        return [self[name] for name in ("channel", "tenant", "key", "template", *PERSONAL) if name in self.fields]
 
     def chips(self) -> list[Chip]:
         """Every filter that is set but the status, which has chips of its own."""
         return list(self._chips())
 
     def _chips(self) -> Iterator[Chip]:
-        for name in ("q", "service", "channel", "tenant", "key", *PERSONAL):
+        for name in ("q", "service", "channel", "tenant", "key", "template", *PERSONAL):
             value = self.cleaned_data.get(name)
             if value:
                 yield Chip(str(self.fields[name].label), value, self._without(name))

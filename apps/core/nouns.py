@@ -20,6 +20,7 @@ NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
     "replay": lambda n: ngettext("{count} replay", "{count} replays", n),
     "row": lambda n: ngettext("{count} row", "{count} rows", n),
     "service": lambda n: ngettext("{count} service", "{count} services", n),
+    "template": lambda n: ngettext("{count} template", "{count} templates", n),
     "tenant": lambda n: ngettext("{count} tenant", "{count} tenants", n),
     "worker": lambda n: ngettext("{count} worker", "{count} workers", n),
 }

@@ -168,6 +168,12 @@ def get_version(line: LineId, version: int) -> MessageTemplate:
     return found
 
 
+def whole(versions: Sequence[MessageTemplate]) -> list[MessageTemplate]:
+    """The same versions in the same order, with their texts."""
+    found = MessageTemplate.objects.in_bulk([row.pk for row in versions])
+    return [found[row.pk] for row in versions]
+
+
 # --- messages -----------------------------------------------------------------------------------
 # Each count reads at most so many entries of one partial index; the condition is the index's own.
 LATELY: Final = """
