@@ -151,6 +151,16 @@ def count_newer(filters: MessageFilters, anchor: int, most: int = 1000) -> int:
     return rows[:most].count()
 
 
+def found_at_once(text: str, *, personal: bool, limit: int = 5) -> list[Message]:
+    """What an index answers while somebody types: number, wire id, idempotency key, and with ``personal`` the
+    beginning of a recipient. Nothing is looked for in text.
+    """
+    few = _few_by_query(_clean(text), personal=personal)
+    if few is None:
+        return []
+    return list(Message.objects.filter(few).defer(*BIG_COLUMNS).order_by("-pk")[:limit])
+
+
 def newest_id() -> int:
     """The id of the message accepted last; 0 for none."""
     return Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
