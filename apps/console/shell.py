@@ -31,10 +31,10 @@ THEME_COOKIE: Final = "opsportal_theme"
 THEMES: Final = (("", _("System")), ("light", _("Light")), ("dark", _("Dark")))
 COMPONENTS: Final = (
     "tokens base shell button badge card banner tile chart table filters form dialog toast timeline progress "
-    "empty menu diff outbox"
+    "empty menu diff outbox settings"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page", "select"))
+SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("words", "toasts", "dialogs", "live", "times", "page", "select", "passkeys"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +167,7 @@ class Portal:
         if self.sandbox:
             links.append(Link(self._sandbox_url(), "Sandbox", "beaker"))
         links.append(Link(reverse("api-docs"), "API", "code-bracket"))
-        if PEOPLE_MANAGE in self.permissions:
-            links.append(Link(reverse("admin:index"), "Administration", "cog-6-tooth"))
+        links.append(self._link("settings", _("Settings"), "cog-6-tooth"))
         return links
 
 
