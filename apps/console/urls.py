@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console import identity_urls
-from apps.console.views import account, deadletters, language, outbox, overview, replays, services
+from apps.console import identity_urls, template_urls
+from apps.console.views import (
+    account,
+    audit,
+    deadletters,
+    edit_letter,
+    find,
+    language,
+    outbox,
+    overview,
+    replays,
+    services,
+    triage,
+    views_saved,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
     *identity_urls.urlpatterns,
+    *template_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
     path("language", language.language, name="language"),
     path("services", services.services, name="services"),
@@ -26,14 +40,34 @@ urlpatterns: list[URLPattern] = [
     path("outbox/<int:message_id>/retry", outbox.retry, name="message-retry"),
     path("outbox/<int:message_id>/cancel", outbox.cancel, name="message-cancel"),
     path("dead-letters", deadletters.by_cause, name="dead-letters"),
-    path("dead-letters/discard", deadletters.discard, name="letters-discard"),
+    path("dead-letters/letters", deadletters.letters, name="letters"),
+    path("dead-letters/assign", triage.assign, name="letters-assign"),
+    path("dead-letters/note", triage.note, name="letters-note"),
+    path("dead-letters/snooze", triage.snooze, name="letters-snooze"),
+    path("dead-letters/discard", triage.discard, name="letters-discard"),
+    path("dead-letters/triage/<int:triage_id>", triage.progress, name="triage"),
+    path("dead-letters/triage/<int:triage_id>/undo", triage.undo, name="triage-undo"),
+    path("dead-letters/triage/<int:triage_id>/stop", triage.stop, name="triage-stop"),
     path("dead-letters/causes/<slug:fingerprint>", deadletters.cause, name="cause"),
     path("dead-letters/<int:letter_id>", deadletters.letter, name="letter"),
-    path("dead-letters/<int:letter_id>/edit", deadletters.edit, name="letter-edit"),
+    path("dead-letters/<int:letter_id>/edit", edit_letter.edit, name="letter-edit"),
     path("replays", replays.replays, name="replays"),
     path("replays/new", replays.new, name="replay-new"),
     path("replays/<int:replay_id>", replays.replay, name="replay"),
+    path("replays/<int:replay_id>/pace", replays.change_pace, name="replay-pace"),
+    path("replays/<int:replay_id>/take-out", replays.take_out, name="replay-take-out"),
     path("replays/<int:replay_id>/pause", replays.pause, name="replay-pause"),
     path("replays/<int:replay_id>/resume", replays.resume, name="replay-resume"),
     path("replays/<int:replay_id>/cancel", replays.cancel, name="replay-cancel"),
+    path("find", find.find, name="find"),
+    path("shortcuts", find.shortcuts, name="shortcuts"),
+    path("shortcuts/switch", find.switch, name="shortcuts-switch"),
+    path("views", views_saved.views, name="views"),
+    path("views/new", views_saved.new, name="view-new"),
+    path("views/<int:view_id>/rename", views_saved.rename, name="view-rename"),
+    path("views/<int:view_id>/delete", views_saved.delete, name="view-delete"),
+    path("audit", audit.audit, name="audit"),
+    path("audit/export", audit.take_export, name="audit-export"),
+    path("audit/verify", audit.verify, name="audit-verify"),
+    path("audit/<int:entry_id>", audit.entry, name="audit-entry"),
 ]

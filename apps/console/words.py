@@ -26,6 +26,7 @@ WORDS: Final[dict[str, Any]] = {
     "many_selected": _("{count} selected"),
     "all_selected": _("All {count} on every page are selected"),
     "answered": _("The portal answered {status}; nothing was changed. Try again in a moment."),
+    "unreachable_search": _("The search does not answer. Is the network up?"),
     "unreachable": _("The portal cannot be reached; nothing was changed. Is the network up?"),
 }
 

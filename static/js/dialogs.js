@@ -26,7 +26,10 @@
     if (event.detail.target !== body) return;
     const content = body.querySelector("[data-dialog-wide]");
     dialog.classList.toggle("wide", Boolean(content));
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) {
+      opener = opener || document.activeElement;
+      dialog.showModal();
+    }
     const focus = body.querySelector("[aria-invalid=true]") || body.querySelector("[autofocus]");
     if (focus) focus.focus();
     dispatchEvent(new Event("portal:dialog"));

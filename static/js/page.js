@@ -1,15 +1,8 @@
-// Small things of every page: Ctrl-K, menus that close, the theme without a reload, copying.
+// Small things of every page: menus that close, the theme without a reload, copying.
 (() => {
   "use strict";
 
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-      const search = document.getElementById("search");
-      if (!search || !search.offsetParent) return;
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
     if (event.key === "Escape") {
       document.querySelectorAll("details.menu[open]").forEach((menu) => {
         menu.open = false;

@@ -48,7 +48,7 @@ def tab(label: str, href: str, current: bool = False, count: int | None = None) 
 
 
 @register.simple_block_tag
-def selection(content: str, total: int = 0, field: str = "everything") -> SafeString:
+def selection(content: str, total: int = 0, field: str = "every_page") -> SafeString:
     """The bar of ``<form data-select>`` that appears with the first chosen row; the buttons stand between the tags.
 
     When ``total`` (all rows of all pages) is more than what the page shows, the bar offers to choose them all;
