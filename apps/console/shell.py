@@ -15,7 +15,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import SavedView, User
 from apps.accounts.roles import permissions_of
@@ -43,7 +44,7 @@ GO: Final = {
     "audit": "a",
     "settings": "e",
 }
-THEMES: Final = (("", _("System")), ("light", _("Light")), ("dark", _("Dark")))
+THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark")))
 ON_PHONE: Final = 4
 COMPONENTS: Final = (
     "tokens base shell nav palette button badge card banner tile chart table filters form dialog toast "
@@ -165,19 +166,19 @@ class Portal:
     def navigation(self) -> list[Link]:
         unhealthy = len(self.degradation.unhealthy)
         return [
-            self._link("overview", "Overview", "pulse"),
-            self._link("services", "Services", "server-stack", count=unhealthy, bad=True, means="not healthy"),
-            self._link("outbox", "Outbox", "paper-airplane", count=self.waiting, means="waiting or on their way"),
+            self._link("overview", _("Overview"), "pulse"),
+            self._link("services", _("Services"), "server-stack", count=unhealthy, bad=True, means=_("not healthy")),
+            self._link("outbox", _("Outbox"), "paper-airplane", count=self.waiting, means=_("waiting or on their way")),
             self._link(
                 "dead-letters",
-                "Dead letters",
+                _("Dead letters"),
                 "inbox",
-                "Letters",
+                _("Letters"),
                 count=self.letters,
                 bad=True,
-                means="dead letters open",
+                means=_("dead letters open"),
             ),
-            self._link("replays", "Replays", "arrow-path"),
+            self._link("replays", _("Replays"), "arrow-path"),
         ]
 
     @property
