@@ -94,10 +94,12 @@ def back_url(request: HttpRequest) -> str:
     return came.removeprefix(origin) if came.startswith(f"{origin}/") else reverse("overview")
 
 
-def done(request: HttpRequest, text: str, url: str) -> HttpResponse:
-    """Say what was done and go on to ``url``: a redirect, told to htmx in its own words."""
+def done(request: HttpRequest, text: str, url: str, *, undo: str = "") -> HttpResponse:
+    """Say what was done and go on to ``url``: a redirect, told to htmx in its own words. ``undo`` is the address
+    that a button beside these words posts to.
+    """
     forget()
-    messages.success(request, text)
+    messages.success(request, text, extra_tags=undo)
     if is_htmx(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
