@@ -176,6 +176,4 @@ def _for_plain_sql(key: TemplateKey, channel: str) -> _Row | None:
         # Pinned by hand, or accepted before templates had a channel: that one is meant first.
         return _best([row for row in rows if row.version == key.version], key.name, key.language, ("", channel))
     usable = [row for row in rows if row.active or not row.draft]
-    return _best([row for row in usable if not row.archived], key.name, key.language, (channel, "")) or _best(
-        usable, key.name, key.language, (channel, "")
-    )
+    return _best(usable, key.name, key.language, (channel, ""))

@@ -37,12 +37,15 @@ BREAKS_JSON: Final = '"\\'
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong, in which field, on which line. A ``serious`` one keeps a version from being used."""
+    """What is wrong, in which field, on which line. A ``serious`` one keeps a version from being used, ``syntax``
+    even from being kept.
+    """
 
     field: str
     text: str
     line: int | None = None
     serious: bool = True
+    syntax: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def _variables(subject: str, body: str, findings: list[Finding]) -> Variables:
         try:
             parse(source)
         except RenderingFailed as error:
-            findings.append(Finding(field, str(error), error.line))
+            findings.append(Finding(field, str(error), error.line, syntax=True))
     return Variables() if findings else variables_of(subject, body)
 
 

@@ -152,7 +152,7 @@ def _check_text(line: LineId, fields: Mapping[str, Any], draft: bool) -> None:
         problems.add("sample_data", f"must be a JSON object of up to {MAX_SAMPLE_CHARS} characters")
     problems.stop_if_any()
     for finding in _serious(line.channel, fields):
-        if not draft or finding.line is not None or finding.field == "subject":
+        if finding.syntax or not draft:
             problems.add(finding.field, _said(finding))
     problems.stop_if_any()
 
