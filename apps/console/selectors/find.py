@@ -165,7 +165,7 @@ def _causes(search: Search) -> list[Hit]:
     if search.number and search.text.isdigit() and len(search.text) != 3:
         return []
     rows = Cause.objects.all()
-    for word in search.text.split():
+    for word in search.text.casefold().replace("time-out", "timeout").split():
         status = Q(status_code=int(word)) if word.isascii() and word.isdigit() and len(word) == 3 else Q()
         said = Q(service__icontains=word) | Q(error_class__icontains=word) | Q(message__icontains=word)
         rows = rows.filter(status | said | Q(fingerprint=word) if status else said | Q(fingerprint=word))
