@@ -222,6 +222,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.middleware.BrowserRulesMiddleware",
     "apps.core.api_errors.JsonErrorsMiddleware",
     "opsportal.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
