@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
@@ -145,10 +145,3 @@ class LocalDateTimeField(forms.DateTimeField):
             except ValueError:
                 continue
         raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-
-
-def midnight(moment: datetime, days: int = 0) -> datetime:
-    """The begin of the person's day, ``days`` from ``moment``'s."""
-    local = timezone.localtime(moment)
-    day = (local + timedelta(days=days)).date()
-    return at_local(datetime(day.year, day.month, day.day))
