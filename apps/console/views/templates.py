@@ -291,7 +291,7 @@ def preview_typed(request: HttpRequest) -> HttpResponse:
     require(actor_of(request), TEMPLATES_EDIT)
     form = VersionForm(request.POST, fixed=False, initial={"content_type": request.POST.get("content_type", "")})
     form.full_clean()
-    context = {
+    context: dict[str, Any] = {
         "preview": None if "sample_data" in form.errors else _preview_typed(form),
         "sample_problems": form.errors.get("sample_data", []),
         "html": "html" in request.POST.get("content_type", ""),
