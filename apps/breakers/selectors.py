@@ -179,6 +179,15 @@ def history(name: str | None = None, limit: int = 50, before_id: int | None = No
     return [_entry(row) for row in rows[:limit]]
 
 
+def event(name: str, event_id: int) -> HistoryEntry:
+    """One event of a breaker; raises :class:`NotFound`."""
+    row = BreakerEvent.objects.select_related("breaker").filter(pk=event_id, breaker__name=name).first()
+    if row is None:
+        text = _("The breaker of {name} has no event {number}.").format(name=name, number=event_id)
+        raise NotFound(text, detail={"service": name, "event": event_id})
+    return _entry(row)
+
+
 def workers() -> list[WorkerView]:
     """The processes that synced within the last minute, by name."""
     now = _DatabaseNow()

@@ -47,7 +47,7 @@ GO: Final = {
 THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark")))
 ON_PHONE: Final = 4
 COMPONENTS: Final = (
-    "tokens base shell nav palette button badge card banner tile chart table filters form dialog toast "
+    "tokens base shell nav palette button badge card banner tile chart window table filters form dialog toast "
     "timeline progress empty menu diff audit outbox settings template"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console import identity_urls, template_urls
+from apps.console import identity_urls, service_urls, template_urls
 from apps.console.views import (
     account,
     audit,
@@ -15,7 +15,6 @@ from apps.console.views import (
     outbox,
     overview,
     replays,
-    services,
     triage,
     views_saved,
 )
@@ -23,16 +22,10 @@ from apps.console.views import (
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
     *identity_urls.urlpatterns,
+    *service_urls.urlpatterns,
     *template_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
     path("language", language.language, name="language"),
-    path("services", services.services, name="services"),
-    path("services/<slug:name>", services.service, name="service"),
-    path("services/<slug:name>/override", services.override, name="service-override"),
-    path("services/<slug:name>/test", services.test_now, name="service-test"),
-    path("services/<slug:name>/pause", services.pause, name="service-pause"),
-    path("services/<slug:name>/resume", services.resume, name="service-resume"),
-    path("services/<slug:name>/settings", services.settings, name="service-settings"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/export", outbox.export, name="outbox-export"),
     path("outbox/<int:message_id>", outbox.message, name="message"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from apps.breakers.models import BreakerEvent
 from apps.breakers.selectors import BreakerSnapshot
 from apps.console import marks
@@ -71,8 +73,8 @@ def at_seconds(at: datetime) -> datetime:
     return (at + timedelta(milliseconds=500)).replace(microsecond=0)
 
 
-def tiles(portal: Portal) -> list[Tile]:
-    """Every service, what is not well first."""
+def tiles(portal: Portal, *, only: str = "") -> list[Tile]:
+    """Every service (or the one that is named), what is not well first."""
     lately = figures_by_service(minutes=5)
     hour = figures_by_service(minutes=HISTORY_MINUTES)
     lanes = DeliveryLane.objects.in_bulk()
@@ -80,6 +82,7 @@ def tiles(portal: Portal) -> list[Tile]:
     found = [
         _tile(portal, service, lately, hour, lanes.get(service.name), history.get(service.name, []))
         for service in portal.services
+        if only in ("", service.name)
     ]
     return sorted(
         found, key=lambda tile: (WORST_FIRST.index(tile.state), tile.service.paused_at is None, tile.service.name)
@@ -153,8 +156,7 @@ def spark_label(name: str, rates: list[float | None], mark: Mark) -> str:
     """What the little chart shows, in words."""
     known = [rate for rate in rates if rate is not None]
     if not known:
-        return f"{name}: no delivery in the last hour. Breaker {mark.label}."
-    return (
-        f"Success rate of {name} in the last hour: lowest {human.percent(min(known))}, "
-        f"latest {human.percent(known[-1])}. Breaker {mark.label}."
-    )
+        return _("{name}: no delivery in the last hour. Breaker {state}.").format(name=name, state=mark.label)
+    text = _("Success rate of {name} in the last hour: lowest {lowest}, latest {latest}. Breaker {state}.")
+    lowest, latest = human.percent(min(known)), human.percent(known[-1])
+    return text.format(name=name, lowest=lowest, latest=latest, state=mark.label)
