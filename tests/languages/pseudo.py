@@ -22,7 +22,7 @@ from scripts.messages import PO
 PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FANCY = "áƀćďéƒǵĥíĵķĺḿńóṕɋŕśťúṽŵẋýźÁƁĆĎÉƑǴĤÍĴĶĹḾŃÓṔɊŔŚŤÚṼŴẊÝŹ"
 ACCENTS = str.maketrans(PLAIN, FANCY)
-KEPT = re.compile(r"(%\(\w+\)[a-z]|%[sd%]|\{\w*\}|<[^>]*>|&\w+;)")
+KEPT = re.compile(r"(%\(\w+\)[a-z]|%[sd%]|\{\w*(?:![rsa])?(?::[^{}]*)?\}|<[^>]*>|&\w+;)")
 # A pattern of Django's date format, not a text.
 FORMATS = {"a day of this year and a time"}
 
