@@ -56,7 +56,7 @@ def message_page(
     live = cursor is None and anchor is not None
     start = anchor + 1 if live and anchor is not None else cursor
     found = list_messages(filters, cursor=start, limit=PER_PAGE)
-    first = newest_id() if not found.items else found.items[0].pk
+    first = found.items[0].pk if found.items else newest_id() if found.newest is None else found.newest
     return MessagePage(
         rows_of(found, doors),
         found.next_cursor,
