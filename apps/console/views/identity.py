@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from allauth.account import views as account
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.internal.flows.password_change import finalize_password_change
 from allauth.mfa.base import views as mfa
 from allauth.mfa.models import Authenticator
@@ -26,6 +27,7 @@ from apps.accounts.forms import AddPasskeyForm, NewPasswordForm, RenamePasskeyFo
 from apps.accounts.journal import failed
 from apps.accounts.models import User
 from apps.accounts.provider import CallbackView, PortalOIDCAdapter
+from apps.console.views.settings_hub import sections_for
 from apps.console.web import Crumb
 from apps.core.http import client_ip
 
@@ -151,11 +153,17 @@ class Security(_Page, mfa.IndexView):
         recovery_codes = found["authenticators"].get("recovery_codes")
         return {
             **found,
+            "sections": sections_for(self.request),
             "app": found["authenticators"].get("totp"),
             "passkeys": found["authenticators"].get("webauthn", []),
             "codes_left": len(recovery_codes.get_unused_codes()) if recovery_codes else None,
             "required": getattr(self.request.user, "role", "") in settings.REQUIRE_MFA_FOR,
         }
+
+
+def _proved(request: HttpRequest, row: Any) -> None:
+    """To set one up is to prove it: the code or the passkey was asked for just now."""
+    record_authentication(request, row.user, "mfa", id=row.pk, type=row.type, reauthenticated=True)
 
 
 class Password(_Page, account.PasswordChangeView):
@@ -185,6 +193,7 @@ class AddApp(_Page, totp.ActivateTOTPView):
         response: HttpResponse = super().form_valid(form)
         row = Authenticator.objects.get(user=self.request.user, type=Authenticator.Type.TOTP)
         second_factor.mark_used(row, form.step)
+        _proved(self.request, row)
         return response
 
 
@@ -219,6 +228,12 @@ class AddPasskey(_Page, webauthn.AddWebAuthnView):
 
     def get_form_class(self) -> Any:
         return AddPasskeyForm
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        row = Authenticator.objects.filter(user=self.request.user, type=Authenticator.Type.WEBAUTHN).latest("pk")
+        _proved(self.request, row)
+        return response
 
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), "name": _("This device")}
