@@ -93,7 +93,7 @@ def changes_since(start: datetime) -> dict[str, list[Change]]:
     """The history of all breakers since ``start``, oldest first."""
     rows = (
         BreakerEvent.objects.filter(at__gte=int(start.timestamp() * 1000))
-        .order_by("id")
+        .order_by("at", "id")
         .values_list("breaker__name", "at", "kind", "detail")
     )
     found: dict[str, list[Change]] = {}
