@@ -83,6 +83,9 @@ def known_ids() -> dict[str, str]:
         "replay_id": str(Replay.objects.values_list("pk", flat=True).get()),
         "entry_id": str(entry.pk),
         "person_id": str(other.pk),
+        # Of these the made-up portal has none, or they are one person's own.
+        **dict.fromkeys(("key_id", "session_id", "view_id", "triage_id", "event_id", "version", "pk"), "1"),
+        "token": "not-a-token",
     }
 
 
