@@ -7,7 +7,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -23,6 +22,7 @@ from apps.core import actor as may
 from apps.core import clock
 from apps.core.actor import Actor, require
 from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.language import is_time_zone
 
 LINK_LIVES: Final = timedelta(hours=24)
 
@@ -178,7 +178,7 @@ def _check_profile(changes: dict[str, Any]) -> None:
     language, zone = changes.get("language", ""), changes.get("time_zone", "")
     if language and language not in dict(settings.LANGUAGES):
         raise Invalid.field("language", f"{language!r} is not a language of the portal")
-    if zone and zone not in available_timezones():
+    if zone and not is_time_zone(zone):
         raise Invalid.field("time_zone", f"{zone!r} is not a time zone")
 
 

@@ -51,7 +51,7 @@ COMPONENTS: Final = (
     "timeline progress empty menu diff audit outbox settings template"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPT_NAMES: Final = "words toasts dialogs live times page select passkeys palette keys"
+SCRIPT_NAMES: Final = "words toasts dialogs live times page zones select passkeys palette keys"
 SCRIPTS: Final = tuple(f"js/{name}.js" for name in SCRIPT_NAMES.split())
 
 
