@@ -123,6 +123,7 @@ def template(request: HttpRequest, name: str) -> HttpResponse:
         "shown": shown,
         "kind": kind_label(shown.content_type),
         "mark": _mark(line, shown),
+        "line_mark": _mark(line, line.using or line.newest),
         "using": line.using,
         "preview": _preview_of(shown),
         "compared": other,
