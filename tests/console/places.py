@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.breakers.models import BreakerEvent
 from apps.outbox.models import DeadLetter, Message, Replay
 
 
@@ -11,7 +12,9 @@ def places() -> dict[str, str]:
     waiting = Message.objects.filter(status="RETRYING").order_by("id").first()
     assert letter is not None
     assert waiting is not None
+    event = BreakerEvent.objects.filter(breaker__name="midtrans").order_by("-id").values_list("pk", flat=True).first()
     return {
+        "event": str(event),
         "cause": letter.cause_id,
         "letter": str(letter.pk),
         "dead": str(letter.message_id),
@@ -25,6 +28,9 @@ PAGES = (
     "/services",
     "/services/midtrans",
     "/services/smtp",
+    "/services/midtrans/history",
+    "/services/midtrans/history/{event}",
+    "/services/midtrans/settings/history",
     "/outbox",
     "/outbox?status=waiting",
     "/outbox?q=nothing-like-it",
@@ -54,6 +60,9 @@ DIALOGS = {
     "/services/midtrans/override?action=reset": "operator",
     "/services/midtrans/pause": "operator",
     "/services/midtrans/settings": "lead",
+    "/services/midtrans/settings/history/1/restore": "lead",
+    "/services/midtrans/what-if": "viewer",
+    "/services/midtrans/what-if?error_threshold_percentage=40&days=1": "viewer",
     "/outbox/{waiting}/cancel": "operator",
     "/dead-letters/discard?cause={cause}": "operator",
     "/dead-letters/{letter}/edit": "operator",
@@ -72,6 +81,7 @@ POSTS = (
     "/services/midtrans/resume",
     "/services/midtrans/test",
     "/services/midtrans/settings",
+    "/services/midtrans/settings/history/1/restore",
     "/outbox/{waiting}/cancel",
     "/outbox/{waiting}/retry",
     "/outbox/{waiting}/reveal",
