@@ -166,7 +166,7 @@ PAGES: Final[dict[str, Rule]] = {
     "replay": look(MESSAGES_READ),
     "replay-new": dialog(REPLAYS_RUN, "cause={fingerprint}", cause="{fingerprint}"),
     "replay-pace": dialog(REPLAYS_RUN),
-    "replay-take-out": dialog(REPLAYS_RUN),
+    "replay-take-out": button(REPLAYS_RUN, ids="{letter_id}"),
     "replay-pause": button(REPLAYS_RUN),
     "replay-resume": dialog(REPLAYS_RUN),
     "replay-cancel": dialog(REPLAYS_RUN),
@@ -175,8 +175,6 @@ PAGES: Final[dict[str, Rule]] = {
     "audit-entry": look(AUDIT_READ),
     "audit-export": button(AUDIT_READ, format="csv"),
     "audit-verify": button(AUDIT_READ),
-    # -- Django's admin: its log-in leads to ours ---------------------------------------------------
-    "admin/login/": dialog(ANYONE),
     # -- the API's own pages ----------------------------------------------------------------------
     "api-docs": look(ANYONE),
     # The document is the same whatever the method; it changes nothing.
@@ -216,7 +214,7 @@ BODIES: Final[dict[str, object]] = {
     "POST /api/v1/messages": {"service": "midtrans", "json": {"a": 1}},
     "POST /api/v1/messages/batch": {"messages": [{"service": "midtrans", "json": {"a": 1}}]},
     "POST /api/v1/replays": {"cause": "{fingerprint}", "reason": "x"},
-    "POST /api/v1/templates/{name}": {"channel": "http", "body": "Hello"},
+    "POST /api/v1/templates/{name}": {"channel": "http", "body": "Hello", "reason": "x"},
     "POST /api/v1/templates/{name}/activate": {"channel": "http", "version": 1, "reason": "x"},
     "POST /api/v1/services/{name}/breaker": {"action": "reset", "reason": "x"},
 }

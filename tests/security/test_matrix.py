@@ -160,6 +160,14 @@ def test_djangos_admin_is_for_admins(portal: dict[str, User], who: str) -> None:
             assert shut is not allowed or (allowed and answer.status_code in (302, 403, 404, 405)), (page.name, method)
 
 
+@pytest.mark.parametrize("who", WHO)
+def test_the_admins_own_log_in_takes_no_password(portal: dict[str, User], who: str) -> None:
+    sent = {"username": "admin@example.com", "password": "right-password"}
+    for answer in (browser(who, portal).get("/admin/login/"), browser(who, portal).post("/admin/login/", sent)):
+        assert answer.status_code in (302, 403), who
+        assert "/admin/" not in answer.headers.get("Location", "").partition("?")[0], who
+
+
 def operations() -> Iterator[tuple[str, str, str]]:
     """Of the API's own document: "GET /path", method, path."""
     for path, found in api.get_openapi_schema()["paths"].items():
