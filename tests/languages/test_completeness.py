@@ -35,7 +35,7 @@ def told(left: dict[str, str]) -> str:
 def test_no_page_holds_a_word_that_cannot_be_translated(night: None, person: Person, pseudo: None) -> None:
     client, known = person("admin"), places()
     speak(client)
-    left = plain_words(client, [path.format(**known) for path in (*PAGES, *ALONE)], Data())
+    left = plain_words(client, [path.format(**known) for path in (*PAGES, *ALONE)], Data(["nope"]))
     assert not left, told(left)
 
 
