@@ -17,7 +17,7 @@ from apps.console.forms import text_input
 from apps.core import human
 from apps.core.clock import now
 from apps.core.language import LocalDateTimeField
-from apps.outbox.models import WAITING
+from apps.outbox.models import WAITING, MessageTemplate
 from apps.outbox.search import MessageFilters
 from apps.services.models import Service
 
@@ -65,6 +65,13 @@ def _template(text: str) -> tuple[str, int | None]:
     name, mark, number = text.rpartition("#")
     exact = mark and number.isascii() and number.isdigit() and len(number) < 19
     return ("", int(number)) if exact else (name + mark + number, None)
+
+
+def _template_words(text: str) -> str:
+    """A version by its own number rather than by that of its row."""
+    version = _template(text)[1]
+    found = MessageTemplate.objects.filter(pk=version).defer("body").first() if version else None
+    return f"{found.name} v{found.version} ({found.channel or _('any channel')}, {found.language})" if found else text
 
 
 class OutboxFilterForm(forms.Form):
@@ -190,7 +197,8 @@ class OutboxFilterForm(forms.Form):
         for name in ("q", "service", "channel", "tenant", "key", "template", *PERSONAL):
             value = self.cleaned_data.get(name)
             if value:
-                yield Chip(str(self.fields[name].label), value, self._without(name))
+                shown = _template_words(value) if name == "template" else value
+                yield Chip(str(self.fields[name].label), shown, self._without(name))
         if self.timed:
             yield Chip(_("Accepted"), self.range_label, self._without("since", "after", "before"))
 
