@@ -83,6 +83,8 @@ SHOTS: Final = (
     Shot("template-test", "/templates/order-paid", "a[hx-get*=test]"),
     Shot("replays", "/replays"),
     Shot("replay", "/replays/1", full=False),
+    Shot("audit", "/audit"),
+    Shot("audit-entry", "/audit", "table .main-link"),
     Shot("menu", "/replays/1", ".top details.menu summary", full=False),
     Shot("missing", "/outbox/999999"),
     Shot("nowhere", "/nowhere"),
