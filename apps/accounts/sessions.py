@@ -13,6 +13,7 @@ import structlog
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from apps.accounts.api_keys import without_waiting
 from apps.accounts.models import PasswordLink, PersonSession, User
@@ -143,7 +144,7 @@ def end_one(*, person: User, session_id: int, actor: Actor) -> None:
     """End one of one's own sessions. Raises NotFound, also for somebody else's."""
     row = PersonSession.objects.filter(person_id=person.pk, pk=session_id).first()
     if row is None:
-        raise NotFound("This session has ended already.")
+        raise NotFound(_("This session has ended already."))
     Session.objects.filter(session_key=row.session_key).delete()
     row.delete()
     record(

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import BooleanField, F, Max, Min, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat
+from django.utils.translation import gettext as _
 
 from apps.core.db import Folded
 from apps.core.errors import Invalid
@@ -68,7 +69,12 @@ class MessageFilters:
         """The filters that compare a column with a value. Raises :class:`Invalid` for a status there is none of."""
         unknown = [status for status in self.statuses if status not in MessageStatus.values]
         if unknown:
-            raise Invalid.field("status", f"{unknown[0][:40]!r} is not one of {', '.join(MessageStatus.values)}")
+            raise Invalid.field(
+                "status",
+                _("{value} is not one of {known}").format(
+                    value=repr(unknown[0][:40]), known=", ".join(MessageStatus.values)
+                ),
+            )
         named: dict[str, Any] = {
             "service_id": self.service,
             "tenant_id": self.tenant_id,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.audit.models import AuditEntry
 from apps.breakers.models import BreakerEvent
@@ -71,7 +72,7 @@ def find_message(message_id: int) -> Message:
     rows = Message.objects.select_related("service", "service__deliverylane")
     message = rows.filter(pk=message_id).first() if 0 < message_id < 2**63 else None
     if message is None:
-        raise NotFound(f"There is no message {message_id}. It may have been pruned.")
+        raise NotFound(_("There is no message {id}. It may have been pruned.").format(id=message_id))
     return message
 
 

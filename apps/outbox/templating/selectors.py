@@ -115,7 +115,7 @@ def list_templates(
     an archived line instead of those with a living one.
     """
     if not 1 <= limit <= 500:
-        raise Invalid.field("limit", "must be from 1 to 500")
+        raise Invalid.field("limit", _("must be from 1 to 500"))
     rows = MessageTemplate.objects.filter(archived_at__isnull=not archived)
     given = {"channel": channel, "language__iexact": language, "name__gt": cursor}
     rows = rows.filter(**{name: value for name, value in given.items() if value})
