@@ -136,7 +136,7 @@ class Portal:
 
     @cached_property
     def vitals(self) -> Vitals:
-        return vitals()
+        return vitals(lambda: self.services)
 
     @property
     def breakers(self) -> dict[str, BreakerSnapshot]:

@@ -8,6 +8,7 @@ from apps.console import identity_urls, service_urls, template_urls
 from apps.console.views import (
     account,
     audit,
+    components,
     deadletters,
     edit_letter,
     find,
@@ -52,6 +53,7 @@ urlpatterns: list[URLPattern] = [
     path("replays/<int:replay_id>/pause", replays.pause, name="replay-pause"),
     path("replays/<int:replay_id>/resume", replays.resume, name="replay-resume"),
     path("replays/<int:replay_id>/cancel", replays.cancel, name="replay-cancel"),
+    path("components", components.components, name="components"),
     path("find", find.find, name="find"),
     path("shortcuts", find.shortcuts, name="shortcuts"),
     path("shortcuts/switch", find.switch, name="shortcuts-switch"),

@@ -48,9 +48,15 @@ PAGES = (
     "/replays",
     "/replays/{replay}",
     "/replays/{replay}?state=failed",
+    "/views",
 )
 # What a page offers, and the least role that may open it.
 DIALOGS = {
+    "/find?q=midtrans": "viewer",
+    "/find?q=nothing-like-it": "viewer",
+    "/shortcuts": "viewer",
+    "/views/new?page=outbox&query=status%3Dwaiting": "viewer",
+    "/components": "admin",
     "/templates/new": "lead",
     "/templates/new?name=order-paid&channel=email&language=en": "lead",
     "/templates/order-paid/activate?channel=email&language=en&version=1": "lead",
