@@ -163,8 +163,3 @@ def _with_role(person: User, role: str | None, actor: Actor) -> User:
         log.warning("oidc.role_kept", person=person.email, error=error.message)
         return person
 
-
-def unlink(person: User) -> int:
-    """Forget which identity a person has at the provider: the next one with their verified address takes its place."""
-    gone, _detail = SocialAccount.objects.filter(provider=PROVIDER, user=person).delete()
-    return int(gone)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -132,6 +133,18 @@ def reset_second_factor(*, email: str, actor: Actor, reason: str = "") -> User:
         after={"factors": [], "sessions_ended": end_all(person)},
         reason=reason,
     )
+    return person
+
+
+@transaction.atomic
+def unlink_identity(*, email: str, actor: Actor) -> User:
+    """Forget which identity of the provider a person is, for somebody who got a new account there."""
+    require(actor, may.PEOPLE_MANAGE)
+    person = _locked(email)
+    gone, _detail = SocialAccount.objects.filter(user_id=person.pk).delete()
+    if not gone:
+        raise Conflict(f"{person.email} has never logged in through the provider.")
+    record(actor=actor, action="person.identity_unlinked", target=f"person:{person.email}")
     return person
 
 

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import actor as may
 from apps.core.errors import Invalid
 
 # People and keys are managed by people, so those permissions are no scopes.
-MEANINGS: Final[dict[str, str]] = {
-    may.MESSAGES_READ: "list and read messages and dead letters",
-    may.MESSAGES_WRITE: "send, cancel and retry messages",
-    may.MESSAGES_REVEAL: "read bodies and headers unmasked",
-    may.DEADLETTERS_TRIAGE: "discard, assign and annotate dead letters",
-    may.REPLAYS_RUN: "start, pause, resume and cancel replays",
-    may.BREAKERS_OVERRIDE: "force a breaker open or closed",
-    may.SERVICES_READ: "read services and breaker states",
-    may.SERVICES_EDIT: "change a service",
-    may.SERVICES_PAUSE: "pause and resume a service",
-    may.AUDIT_READ: "read the audit trail",
-    may.TEMPLATES_EDIT: "write versions of message templates",
+MEANINGS: Final[dict[str, Any]] = {
+    may.MESSAGES_READ: _("list and read messages and dead letters"),
+    may.MESSAGES_WRITE: _("send, cancel and retry messages"),
+    may.MESSAGES_REVEAL: _("read bodies and headers unmasked"),
+    may.DEADLETTERS_TRIAGE: _("discard, assign and annotate dead letters"),
+    may.REPLAYS_RUN: _("start, pause, resume and cancel replays"),
+    may.BREAKERS_OVERRIDE: _("force a breaker open or closed"),
+    may.SERVICES_READ: _("read services and breaker states"),
+    may.SERVICES_EDIT: _("change a service"),
+    may.SERVICES_PAUSE: _("pause and resume a service"),
+    may.AUDIT_READ: _("read the audit trail"),
+    may.TEMPLATES_EDIT: _("write versions of message templates"),
 }
-SCOPES: Final[dict[str, str]] = {name.replace(".", ":"): text for name, text in MEANINGS.items()}
+SCOPES: Final[dict[str, Any]] = {name.replace(".", ":"): text for name, text in MEANINGS.items()}
 
 
 def check_scopes(scopes: Iterable[str]) -> list[str]:

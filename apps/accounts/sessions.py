@@ -159,9 +159,9 @@ def end_one(*, person: User, session_id: int, actor: Actor) -> None:
 def end_others(*, person: User, keep: str, actor: Actor) -> int:
     """End all of one's own sessions but this one."""
     ended = end_all(person, keep=keep)
-    record(
-        actor=actor, action="person.sessions_ended", target=f"person:{person.email}", after={"sessions_ended": ended}
-    )
+    if ended:
+        after = {"sessions_ended": ended}
+        record(actor=actor, action="person.sessions_ended", target=f"person:{person.email}", after=after)
     return ended
 
 

@@ -11,9 +11,10 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.test import Client
 
-from apps.accounts import oidc
+from apps.accounts import people
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
+from apps.core.actor import SYSTEM
 from tests.console.conftest import make_person
 from tests.console.oidc_provider import CLIENT, SECRET, Provider, new_key, serving
 
@@ -100,7 +101,7 @@ def test_an_address_that_was_given_to_somebody_else_is_not_theirs(provider: Prov
     provider.claims = {**VERIFIED, "sub": "s-2"}
     other = Client()
     assert refused(log_in(other, provider), other)
-    oidc.unlink(User.objects.get())
+    people.unlink_identity(email="lead@example.com", actor=SYSTEM)
     assert log_in(Client(), provider).status_code == 302
 
 

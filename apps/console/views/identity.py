@@ -31,14 +31,17 @@ from apps.console.views.settings_hub import sections_for
 from apps.console.web import Crumb
 from apps.core.http import client_ip
 
-HERE: Final = [
-    Crumb(_("Settings"), reverse_lazy("settings")),  # type: ignore[arg-type]  # lazy until a page is rendered
-    Crumb(_("Security"), reverse_lazy("mfa_index")),  # type: ignore[arg-type]
-]
+
+def _crumb(label: Any, url: Any = "") -> Crumb:
+    """Texts and addresses stay lazy until a page is rendered."""
+    return Crumb(label, url)
+
+
+HERE: Final = [_crumb(_("Settings"), reverse_lazy("settings")), _crumb(_("Security"), reverse_lazy("mfa_index"))]
 
 
 def _crumbs(label: Any, **extra: Any) -> dict[str, Any]:
-    return {"crumbs": [*HERE, Crumb(label)], "heading": label, **extra}
+    return {"crumbs": [*HERE, _crumb(label)], "heading": label, **extra}
 
 
 def refused_status(form: Any) -> int:
@@ -146,7 +149,7 @@ class PasskeyAgain(_Passkey, webauthn.ReauthenticateWebAuthnView):
 # --- one's own security --------------------------------------------------------------------------
 class Security(_Page, mfa.IndexView):
     template_name = "console/settings_security.html"
-    extra_context = {"crumbs": [HERE[0], Crumb(_("Security"))], "section": "mfa_index"}
+    extra_context = {"crumbs": [HERE[0], _crumb(_("Security"))], "section": "mfa_index"}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found = super().get_context_data(**kwargs)
@@ -239,7 +242,8 @@ class AddPasskey(_Page, webauthn.AddWebAuthnView):
         return {**super().get_initial(), "name": _("This device")}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        found = super().get_context_data(**kwargs)
+        # Not allauth's: it would check the refused form again, with a challenge that is used up.
+        found = super(webauthn.AddWebAuthnView, self).get_context_data(**kwargs)
         return {**found, "options": json.dumps(webauthn_auth.begin_registration(self.request.user, True))}
 
 
