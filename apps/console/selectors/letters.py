@@ -268,7 +268,7 @@ def failure_rows(found: Iterable[Failures]) -> list[FailureRow]:
     rows = []
     for item in found:
         cause = item.cause
-        label = cause_label(cause.service, cause.error_class, cause.status_code) if cause else _("unknown cause")
+        label = cause_label(cause.service, cause.error_class, cause.status_code) if cause else _("cause not recorded")
         rows.append(FailureRow(label, item.fingerprint if cause else "", item.letters, cause.message if cause else ""))
     return rows
 
