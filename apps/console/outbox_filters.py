@@ -100,6 +100,7 @@ class OutboxFilterForm(forms.Form):
 
     def __init__(self, data: QueryDict, *, services: Iterable[Service], personal: bool) -> None:
         super().__init__(data)
+        self.address = data
         self.services = list(services)
         self.personal = personal
         names = [(service.name, service.name) for service in self.services]
@@ -121,7 +122,7 @@ class OutboxFilterForm(forms.Form):
 
     @property
     def status(self) -> str:
-        return str(self.data.get("status", "")).lower()
+        return str(self.address.get("status", "")).lower()
 
     @property
     def since_key(self) -> str:
@@ -204,7 +205,7 @@ class OutboxFilterForm(forms.Form):
 
     def _without(self, *names: str) -> str:
         rest = QueryDict(mutable=True)
-        for name, values in self.data.lists():
+        for name, values in self.address.lists():
             if name not in (*names, "cursor"):
                 rest.setlist(name, values)
         return f"?{rest.urlencode()}"

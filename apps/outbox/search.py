@@ -257,7 +257,7 @@ def wire_uid(text: str) -> uuid.UUID | None:
 
 def _by_recipient(text: str) -> tuple[Q | None, str]:
     """The messages whose recipient begins with ``text``, by their ids; ``text`` itself when they are too many."""
-    rows = _beginning(Message.objects.all(), text).order_by("folded")
+    rows = _beginning(Message.objects.all(), text).order_by(Folded(F("recipient")))
     ids = list(rows.values_list("pk", flat=True)[: MOST_HITS + 1])
     if len(ids) > MOST_HITS:
         return None, text
