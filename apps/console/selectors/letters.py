@@ -62,7 +62,9 @@ def selection_of(given: QueryDict) -> Selection:
     """The letters a dialog is about, from its address; raises :class:`Invalid`."""
     whole = given.get(WHOLE) == "1"
     prefix = WHOLE_PREFIX if whole else ""
-    data = {name: _read(name, given[prefix + field]) for name, field in FIELDS.items() if given.get(prefix + field)}
+    data = {
+        name: _read(name, str(given[prefix + field])) for name, field in FIELDS.items() if given.get(prefix + field)
+    }
     ids = [] if whole else given.getlist("ids")
     if ids:
         if not all(text.isascii() and text.isdigit() for text in ids):
