@@ -202,10 +202,11 @@ def breaker_waits(events: Iterable[HistoryEntry], start: datetime, end: datetime
     for number, event in enumerate(events):
         if event.kind in SHUTS:
             first = event.kind == Kind.REOPENED and number == 0
-            since = since or Wait(start if first else event.at, None, event.actor, str(event.detail.get("reason", "")))
+            begun = start if first else max(start, event.at)
+            since = since or Wait(begun, None, event.actor, str(event.detail.get("reason", "")))
         elif event.kind in OPENS and (since is not None or (number == 0 and event.kind == Kind.CLOSED)):
-            begun = since or Wait(start, None)
-            found.append(Wait(begun.start, event.at, begun.by, begun.reason))
+            wait = since or Wait(start, None)
+            found.append(Wait(wait.start, event.at, wait.by, wait.reason))
             since = None
     if since is not None:
         found.append(Wait(since.start, end, since.by, since.reason))
