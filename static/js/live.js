@@ -75,6 +75,8 @@
         swap: "none",
         headers: headers(),
       });
+    } catch {
+      // Not answered: afterRequest has counted it, and the page says so when it lasts.
     } finally {
       asking = false;
       plan();
@@ -96,7 +98,8 @@
 
   // What changed, in a sentence or two: reading out a whole region would be noise.
   const text = (root, selector) => (root.querySelector(selector)?.textContent || "").replace(/\s+/g, " ").trim();
-  const sentence = (region) => [text(region, "h1"), text(region, "h1 + .badge")].filter(Boolean).join(": ");
+  const states = (region) => [...region.querySelectorAll("h1 ~ .badge")].map((badge) => badge.textContent.trim());
+  const sentence = (region) => [text(region, "h1"), states(region).join(", ")].filter(Boolean).join(": ");
   let telling = [];
   const tell = (words) => {
     if (!telling.length) setTimeout(() => { announcer.textContent = telling.join(". "); telling = []; }, 100);

@@ -70,7 +70,7 @@ def test_selected_rows_can_be_replayed_and_watched(opened: Open) -> None:
     page = opened(f"/dead-letters/causes/{places()['cause']}")
     page.get_by_label("Select all on this page").check()
     expect(page.locator("[data-selection]")).to_contain_text("selected")
-    page.get_by_role("button", name="Replay selected…").click()
+    page.locator("[data-selection]").get_by_role("button", name="Replay…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Why").fill("recovered")
     dialog.get_by_role("button", name="Replay").click()
@@ -87,6 +87,13 @@ def test_a_page_that_is_not_refreshed_says_so_and_recovers(opened: Open) -> None
     expect(page.locator("#live")).to_contain_text("not updated for")
     page.unroute("**/replays")
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=8000)
+
+
+def test_a_change_is_told_in_words(opened: Open) -> None:
+    page = opened("/services/smtp")
+    pause("smtp", "mail moves")
+    expect(page.locator("#announcer")).to_contain_text("smtp", timeout=6000)
+    assert len(page.locator("#announcer").inner_text()) < 80
 
 
 def test_the_theme_changes_without_a_reload_and_is_kept(opened: Open) -> None:
@@ -166,7 +173,7 @@ def test_the_first_tab_skips_to_the_content(opened: Open) -> None:
 
 def test_a_wire_id_can_be_copied_over_plain_http(opened: Open) -> None:
     page = opened(f"/outbox/{places()['dead']}")
-    page.get_by_label("Copy wire id").click()
+    page.locator("[data-copy^=msg_]").click()
     expect(page.locator("#announcer")).to_have_text("Copied.")
 
 
