@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import ngettext
 
 from apps.console.forms import DurationSelect, JSONTextField, ReasonForm, text_input
 from apps.services.policies import BreakerPolicy
@@ -82,13 +82,16 @@ WHAT_IF_FIELDS: Final = (
 )
 
 
+def _days_to_choose() -> list[tuple[str, str]]:
+    return [(str(days), ngettext("last %d day", "last %d days", days) % days) for days in (1, 7, 14)]
+
+
 class WhatIfForm(forms.Form):
     """Thresholds to try. What is left empty stays as it is; problems of the values are found by the policy."""
 
     DAYS: Final = 7
-    CHOICES: Final = [(str(days), ngettext_lazy("last %d day", "last %d days", days) % days) for days in (1, 7, 14)]
 
-    days = forms.ChoiceField(label=_("Over the"), choices=CHOICES, required=False)
+    days = forms.ChoiceField(label=_("Over the"), choices=_days_to_choose, required=False)
 
     def __init__(self, data: Any = None, *, policy: BreakerPolicy) -> None:
         initial = policy.model_dump() | {"days": str(self.DAYS)}

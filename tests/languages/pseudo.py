@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from importlib import import_module
 from typing import Any
 
 import polib
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 from django.utils.translation import trans_real
 
@@ -64,6 +66,8 @@ class Pseudo:
 
 @contextmanager
 def pseudo_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # As in production: modules are imported in English, so that a text which is translated too early is noticed.
+    import_module(settings.ROOT_URLCONF)
     real = trans_real.translation("id")
     monkeypatch.setitem(trans_real._translations, "id", Pseudo(real))
     yield

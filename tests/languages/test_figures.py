@@ -88,4 +88,6 @@ def test_nouns_are_counted_in_the_words_of_the_table() -> None:
         assert pattern(1) == f"{{count}} {noun}"
         assert pattern(2).startswith("{count} ")
         assert pattern(2) != pattern(1)
+        with translation.override("id"):
+            assert pattern(1) == pattern(2) != f"{{count}} {noun}s"
     assert human.plural(2, "unheard-of thing") == "2 unheard-of things"

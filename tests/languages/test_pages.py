@@ -62,6 +62,8 @@ def test_every_page_answers_in_indonesian_and_polls_to_rest(night: None, person:
         assert answer.status_code == 200, path
         page = answer.content.decode()
         assert '<html lang="id"' in page, path
+        if 'id="live"' not in page:
+            continue
         shown = dict(re.findall(r'data-region="([a-z-]+)" data-hash="([0-9a-f]{12})"', page))
         for _ in range(4):  # a countdown or a rate may have passed a second in between
             etag = '"' + " ".join(f"{name}.{mark}" for name, mark in sorted(shown.items())) + '"'
