@@ -85,7 +85,7 @@ def band(
     spans = []
     for begins, ends, tone in merged:
         # Whole units: a band that moved by a tenth at every look would be a changed page at every look.
-        left = round(width * (begins - start).total_seconds() / whole)
+        left: float = round(width * (begins - start).total_seconds() / whole)
         right = round(width * (ends - start).total_seconds() / whole)
         left = min(left, width - 1.5)
         spans.append(Span(left, round(max(1.5, right - left - (0 if ends >= end else gap)), 1), tone))
