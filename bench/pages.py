@@ -195,7 +195,9 @@ def _run(servers: Servers, requests: int) -> tuple[list[Times], list[str], str]:
     return found, [f"{name}: {why}" for name, why in race.failures.items()], counts
 
 
-def document(found: Sequence[Times], failures: Sequence[str], counts: str, facts: Sequence[tuple[str, str]]) -> str:
+def document(
+    found: Sequence[Times], failures: Sequence[str], counts: str, facts: Sequence[tuple[str, str]], requests: int
+) -> str:
     """The page of figures."""
     worst = max(found, key=lambda times: times.ratio)
     slowest = max(found, key=lambda times: times.full[1])
@@ -213,7 +215,7 @@ def document(found: Sequence[Times], failures: Sequence[str], counts: str, facts
         f"With a month of use: {counts}. Empty: services are configured and nothing was handed over yet;",
         "for pages of one thing (a message, a letter, a replay) a few hundred messages, so that there is one. Both are",
         "served by gunicorn from the same PostgreSQL and asked in turns over a kept-alive connection, by a lead; times",
-        f"are from the request to the last byte, {REQUESTS} requests each after {WARM_UP} to warm up.",
+        f"are from the request to the last byte, {requests} requests each after {WARM_UP} to warm up.",
         "",
         f"Slowest: `{slowest.path}`, p95 {slowest.full[1]:.0f} ms. Grows most: `{worst.path}`, {worst.ratio:.2f} times",
         f"its own empty page. Median ratio: {median(times.ratio for times in found):.2f}.",
@@ -339,7 +341,7 @@ def main(argv: Sequence[str]) -> int:
     except BenchError as error:
         print(f"The benchmark stopped: {error}", file=sys.stderr)
         return 1
-    PAGE.write_text(document(found, failures, counts, facts), encoding="utf-8")
+    PAGE.write_text(document(found, failures, counts, facts, arguments.requests), encoding="utf-8")
     for failure in failures:
         print(f"not measured: {failure}", file=sys.stderr)
     print(f"Written to {PAGE.relative_to(ROOT)}")
