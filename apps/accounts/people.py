@@ -143,7 +143,7 @@ def unlink_identity(*, email: str, actor: Actor) -> User:
     person = _locked(email)
     gone, _detail = SocialAccount.objects.filter(user_id=person.pk).delete()
     if not gone:
-        raise Conflict(f"{person.email} has never logged in through the provider.")
+        raise Conflict(_("{email} has never logged in through the provider.").format(email=person.email))
     record(actor=actor, action="person.identity_unlinked", target=f"person:{person.email}")
     return person
 

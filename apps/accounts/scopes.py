@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, Final
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import actor as may
@@ -32,13 +33,17 @@ def check_scopes(scopes: Iterable[str]) -> list[str]:
     """The scopes in order and once each; raises :class:`Invalid` that lists what there is."""
     wanted = list(dict.fromkeys(scopes))
     if not wanted:
-        raise Invalid.field("scopes", f"a key without a scope could do nothing. Choose from: {', '.join(SCOPES)}")
+        text = gettext("a key without a scope could do nothing. Choose from: {known}")
+        raise Invalid.field("scopes", text.format(known=", ".join(SCOPES)))
     for scope in wanted:
         if scope not in SCOPES:
-            raise Invalid.field("scopes", f"{scope!r} is not a scope.{_guess(scope)} Known: {', '.join(SCOPES)}")
+            raise Invalid.field("scopes", _unknown(scope))
     return sorted(wanted)
 
 
-def _guess(scope: str) -> str:
+def _unknown(scope: str) -> str:
     close = difflib.get_close_matches(scope, SCOPES, n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+    text = gettext("{scope} is not a scope. Known: {known}")
+    if close:
+        text = gettext("{scope} is not a scope. Did you mean {close}? Known: {known}")
+    return text.format(scope=repr(scope), close=close[0] if close else "", known=", ".join(SCOPES))
