@@ -296,12 +296,14 @@ def change_pace(request: HttpRequest, replay_id: int) -> HttpResponse:
 @require_POST
 def take_out(request: HttpRequest, replay_id: int) -> HttpResponse:
     """Chosen letters that still wait leave the replay and stay dead letters."""
+    actor = actor_of(request)
+    require(actor, REPLAYS_RUN)
     url = f"{reverse('replay', args=[replay_id])}?state=waiting"
     ids = request.POST.getlist("ids")
     try:
         if not ids or not all(text.isascii() and text.isdigit() for text in ids):
             raise Invalid.field("ids", _("must be numbers of dead letters"))
-        count = services.take_out(replay_id=replay_id, actor=actor_of(request), ids=[int(text) for text in ids])
+        count = services.take_out(replay_id=replay_id, actor=actor, ids=[int(text) for text in ids])
     except PortalError as error:
         return refused(request, error, url)
     text = ngettext(
