@@ -40,6 +40,12 @@ def test_what_operators_do_to_breakers_has_words() -> None:
     assert {f"breaker.{kind.value}" for kind in by_people} <= set(ACTIONS)
 
 
+def spelled(node: ast.AST) -> set[str]:
+    """The texts of an expression, without the names by which something is looked up."""
+    looked_up = {text for item in ast.walk(node) if isinstance(item, ast.Subscript) for text in texts(item.slice)}
+    return texts(node) - looked_up
+
+
 def written_targets() -> set[str]:
     """What ``target=`` begins with, or ends with, in calls that write to the trail."""
     found: set[str] = set()
@@ -47,7 +53,7 @@ def written_targets() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = {item.arg for item in node.keywords} if isinstance(node, ast.Call) else set()
             if isinstance(node, ast.Call) and {"target", "actor"} <= names and names & {"action", "reason", "after"}:
-                found |= {text for item in node.keywords if item.arg == "target" for text in texts(item.value)}
+                found |= {text for item in node.keywords if item.arg == "target" for text in spelled(item.value)}
     return found - {""}
 
 
