@@ -94,7 +94,7 @@ def eligible_letters(selection: Selection, own_replay: int | None = None) -> Que
     return letters.annotate(taken=Subquery(taken[:1])).filter(taken__isnull=True)
 
 
-def under_preparation(before: int | None = None) -> list[tuple[int, QuerySet[DeadLetter]]]:
+def under_preparation(before: int | None = None) -> list[tuple[int, QuerySet[DeadLetter, Any]]]:
     """Replays that are still taking in letters, and the letters that each has yet to reach."""
     found = Replay.objects.filter(state=ReplayState.PREPARING).order_by("pk")
     rows = found if before is None else found.filter(pk__lt=before)
