@@ -43,9 +43,19 @@
     dispatchEvent(new Event("portal:dialog"));
   });
 
+  // Where the focus goes back to. A refresh may have put what opened the dialog in anew: it is known by where it leads.
+  // A menu has closed when its entry was pressed, and what is hidden cannot be focused.
+  const home = () => {
+    const way = opener?.getAttribute("hx-get");
+    const path = way?.split("?")[0];
+    const links = path ? [...document.querySelectorAll(`[hx-get^="${CSS.escape(path)}"]`)] : [];
+    const same = opener?.isConnected ? opener : links.find((link) => link.getAttribute("hx-get") === way) || links[0];
+    return same?.closest("details.menu:not([open])")?.querySelector("summary") || same;
+  };
+
   dialog.addEventListener("close", () => {
     body.replaceChildren();
-    if (opener && opener.isConnected) opener.focus({ preventScroll: true });
+    home()?.focus({ preventScroll: true });
     opener = null;
   });
 
