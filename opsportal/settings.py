@@ -88,6 +88,9 @@ DELIVERY_MAX_IN_FLIGHT = env.integer(
 )
 DELIVERY_GRACE_S = env.integer("DELIVERY_GRACE_S", 20, "How long a stopping worker waits for what is in flight, s.")
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1_048_576, "Largest accepted message body.", least=1024)
+ALERT_BODY_BYTES = env.integer(
+    "ALERT_BODY_BYTES", 33_554_432, "Largest body of a webhook that brings alerts, packed or not.", least=65_536
+)
 IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
 API_RATE_PER_MINUTE = env.integer(
     "API_RATE_PER_MINUTE", 60_000, "Requests per minute of an API key that sets no limit of its own.", least=1
@@ -172,6 +175,7 @@ INSTALLED_APPS = [
     "apps.breakers",
     "apps.channels",
     "apps.outbox",
+    "apps.alerts",
     "apps.console",
     "apps.sandbox",
     "opsportal",

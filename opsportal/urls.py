@@ -8,12 +8,16 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.alerts.receiver import alertmanager
 from opsportal import api_docs
 from opsportal.api import api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
+    path("webhooks/alertmanager", alertmanager, name="webhook-alertmanager"),
+    # Alertmanager follows a redirect with a GET and takes its answer for a success.
+    path("webhooks/alertmanager/", alertmanager),
     path("", include("apps.console.urls")),
     # Last: its own root stands behind the overview. It holds /api/v1/... and /stats/...
     path("", api.urls),

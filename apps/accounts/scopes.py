@@ -21,6 +21,9 @@ MEANINGS: Final[dict[str, str]] = {
     may.SERVICES_EDIT: "change a service",
     may.SERVICES_PAUSE: "pause and resume a service",
     may.AUDIT_READ: "read the audit trail",
+    may.ALERTS_READ: "read alerts and their sources",
+    may.ALERTS_WORK: "acknowledge, assign and annotate alerts",
+    may.ALERTS_EDIT: "change sources of alerts, routes and escalation",
     may.TEMPLATES_EDIT: "write versions of message templates",
 }
 SCOPES: Final[dict[str, str]] = {name.replace(".", ":"): text for name, text in MEANINGS.items()}
