@@ -137,10 +137,17 @@ def _document(body: bytes) -> dict[str, Any]:
     return found
 
 
+KINDS: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
 def _kind(value: object) -> str:
-    return {dict: "an object", list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(
-        type(value), "a number"
-    )
+    return KINDS.get(type(value), "a number")
 
 
 def observe(position: int, alert: Any, document: Mapping[str, Any]) -> Observation:
