@@ -159,6 +159,12 @@ class Episode(models.Model):
     proof: models.JSONField[list[list[Any]], list[list[Any]]] = models.JSONField(default=list)
     inferred = models.BooleanField(default=False)
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="followed_by")
+    # Work of people. An acknowledgement ends by itself at ``acknowledged_until``, if there is one.
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=200, blank=True, default="")
+    acknowledged_until = models.DateTimeField(null=True)
+    assignee = models.CharField(max_length=200, blank=True, default="")
+    snoozed_until = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "alert_episode"
@@ -217,3 +223,146 @@ class AlertLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.status}: {self.verdict}"
+
+
+class RoutingVersion(models.Model):
+    """The routing document (:mod:`apps.alerts.routing`). The newest version is in force; none is ever changed."""
+
+    document: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.CharField(max_length=200)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "alert_routing"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"routing {self.pk}"
+
+
+class Rotation(models.Model):
+    """People who take turns in being on call."""
+
+    name = models.SlugField(primary_key=True, max_length=64)
+    service = models.CharField(max_length=64, help_text="The service that reaches them.")
+    # [{"email": ..., "recipient": ...}, ...] in the order of their turns.
+    people: models.JSONField[list[dict[str, str]], list[dict[str, str]]] = models.JSONField(default=list)
+    days = models.PositiveSmallIntegerField(default=7)
+    at = models.TimeField()
+    zone = models.CharField(max_length=64, default="UTC")
+    begins = models.DateTimeField()
+
+    class Meta:
+        db_table = "on_call_rotation"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RotationOverride(models.Model):
+    """Somebody is on call instead of whoever's turn it is."""
+
+    rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="overrides")
+    person = models.CharField(max_length=254)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    reason = models.TextField(blank=True)
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "on_call_override"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.person} on {self.rotation_id}"
+
+
+class Escalation(models.Model):
+    """Where an episode stands in telling people. ``policy`` is its route and targets as they were when it began.
+
+    ``next_at`` is of the database's clock: the planned time of ``step``, absolute, so a clock that jumps back fires
+    nothing twice. ``step`` only grows within a ``cycle``.
+    """
+
+    episode = models.OneToOneField(Episode, on_delete=models.CASCADE, related_name="escalation")
+    route = models.CharField(max_length=64)
+    routing = models.ForeignKey(RoutingVersion, on_delete=models.PROTECT, null=True)
+    policy: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
+    started_at = models.DateTimeField()
+    cycle = models.PositiveIntegerField(default=0)
+    step = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "alert_escalation"
+        indexes = [
+            models.Index(
+                fields=["next_at"], name="escalation_due", condition=Q(ended_at__isnull=True, next_at__isnull=False)
+            ),
+            models.Index(fields=["id"], name="escalation_running", condition=Q(ended_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"escalation of {self.episode_id}"
+
+
+class NotificationOutcome(models.TextChoices):
+    QUEUED = "queued", _("In the outbox")
+    SKIPPED = "skipped", _("Not needed")
+    IMPOSSIBLE = "impossible", _("Nobody to send it to")
+
+
+class Notification(models.Model):
+    """One telling of one target at one step, made in the transaction that moved the escalation on.
+
+    ``planned_at`` is when it was due and ``decided_at`` when that was acted upon; the difference is how late it was.
+    ``why`` says what led to it, for whoever asks.
+    """
+
+    escalation = models.ForeignKey(Escalation, on_delete=models.CASCADE, related_name="notifications")
+    cycle = models.PositiveIntegerField(default=0)
+    step = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=16)
+    target = models.CharField(max_length=64)
+    service = models.CharField(max_length=64, blank=True)
+    recipient = models.CharField(max_length=500, blank=True)
+    outcome = models.CharField(max_length=16, choices=NotificationOutcome.choices)
+    message_id = models.BigIntegerField(null=True)
+    planned_at = models.DateTimeField()
+    decided_at = models.DateTimeField()
+    together = models.PositiveIntegerField(default=1, help_text="How many episodes this message speaks of.")
+    why: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "alert_notification"
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["escalation", "cycle", "step", "kind", "target"], name="alert_notification_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.target}"
+
+
+class EpisodeEvent(models.Model):
+    """What happened to an episode that no post tells: acknowledged, noted, escalated, resolved."""
+
+    episode = models.ForeignKey(Episode, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=24)
+    actor = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True)
+    detail: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "alert_event"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of episode {self.episode_id}"

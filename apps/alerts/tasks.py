@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.alerts.escalating import escalate
 from apps.alerts.processing import process_all
 from apps.alerts.settling import settle_all
 
@@ -12,9 +13,11 @@ from apps.alerts.settling import settle_all
 def process() -> None:
     """Look now: there are stored deliveries."""
     process_all()
+    escalate()
 
 
 @shared_task(name="alerts.settle")
 def settle() -> None:
     """Resolve what has been normal long enough, and notice sources that fell silent."""
     settle_all()
+    escalate()
