@@ -46,10 +46,12 @@ def sent() -> list[tuple[str, str]]:
 
 
 def sweep_until(end: datetime, start: datetime = NOON) -> None:
+    """As beat does, only less often; ``end`` itself is always swept."""
     at = start
-    while at <= end:
+    while at < end:
         escalate(at)
-        at += timedelta(seconds=5)
+        at += timedelta(seconds=60)
+    escalate(end)
 
 
 def test_critical_pages_again_after_ten_minutes_and_goes_up_after_thirty(sender: Sender) -> None:
@@ -110,16 +112,15 @@ def test_an_acknowledgement_that_ends_begins_the_escalation_anew(
     sweep_until(after(minutes=24), after(minutes=15))
     assert len(sent()) == 4
     assert Escalation.objects.get().cycle == 1
-    assert list(Episode.objects.get().events.values_list("kind", flat=True)) == [
-        "acknowledged",
-        "acknowledgement_ended",
-    ]
+    kinds = Episode.objects.get().events.values_list("kind", flat=True)
+    assert list(kinds) == ["acknowledged", "acknowledgement_ended"]
 
 
 def test_a_sweeper_that_was_away_takes_each_step_once_and_says_how_late(sender: Sender) -> None:
     sender.tell(body(alert()), NOON)
     escalate(NOON)
-    sweep_until(after(minutes=35, seconds=10), after(minutes=35))
+    for seconds in (0, 5, 10):
+        escalate(after(minutes=35, seconds=seconds))
     late = Notification.objects.filter(step=1).first()
     assert late is not None
     assert late.decided_at - late.planned_at == timedelta(minutes=25)
@@ -151,7 +152,7 @@ def test_the_end_is_told_to_whoever_was_told_of_the_start_and_ends_the_escalatio
     sender.tell(body(alert(status="resolved", ends=after(minutes=1))), after(minutes=1))
     settle_all(after(minutes=6))
     sweep_until(after(minutes=40), after(minutes=6))
-    assert sent() == [("pagerduty", ""), ("slack", "#alerts")] * 2
+    assert sorted(sent()) == [("pagerduty", ""), ("pagerduty", ""), ("slack", "#alerts"), ("slack", "#alerts")]
     first, last = Message.objects.filter(service="pagerduty").order_by("pk")
     assert '"event_action":"resolve"' in (last.json or "").replace(" ", "")
     assert first.ordering_key == last.ordering_key
