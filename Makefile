@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format bench screenshots lock clean need-python
+.PHONY: help setup setup-dev run test lint format bench screenshots messages lock clean need-python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: setup-dev ## Measure the engine beside its peers; writes docs/reference/b
 
 screenshots: setup-dev ## Take the pictures of docs/screenshots from a running sandbox
 	@exec $(VENV_PYTHON) -m scripts.screenshots $(ARGS)
+
+messages: setup-dev ## Find every text of the pages, merge it into locale/ and compile it (ARGS=--check)
+	@exec $(VENV_PYTHON) -m scripts.messages $(ARGS)
 
 lock: setup-dev ## Compile requirements*.in into the hashed lock files (ARGS=--upgrade for newer versions)
 	@exec $(VENV_PYTHON) -m scripts.lock $(ARGS)

@@ -34,6 +34,7 @@ STATIC_ROOT = env.path(
 )
 DEBUG = env.flag("DEBUG", False, "Development only: tracebacks in the browser.")
 TESTING = "pytest" in sys.modules
+ROLES = ("viewer", "operator", "lead", "admin")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEVELOPMENT_KEY = "development-only-key-that-make-run-replaces-with-a-random-one"
 SECRET_KEY = env.secret(
@@ -92,9 +93,29 @@ ALERT_BODY_BYTES = env.integer(
     "ALERT_BODY_BYTES", 33_554_432, "Largest body of a webhook that brings alerts, packed or not.", least=65_536
 )
 IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
+KEEP_CLOSED_LETTERS_DAYS = env.integer(
+    "KEEP_CLOSED_LETTERS_DAYS", 90, "Days a replayed or discarded dead letter is kept; 0 keeps it for ever."
+)
 API_RATE_PER_MINUTE = env.integer(
     "API_RATE_PER_MINUTE", 60_000, "Requests per minute of an API key that sets no limit of its own.", least=1
 )
+REQUIRE_MFA_FOR = env.words(
+    "REQUIRE_MFA_FOR", [], "Roles that need a second factor (app or passkey): viewer, operator, lead, admin."
+)
+OIDC_ISSUER = env.text("OIDC_ISSUER", "", "Log-in through an OpenID Connect provider: its issuer. Empty: none.")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "", "The portal's client id at the provider.")
+OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET", "", "The portal's client secret at the provider.")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on", "What the button on the log-in page calls the provider.")
+OIDC_UNKNOWN_PEOPLE = env.choice(
+    "OIDC_UNKNOWN_PEOPLE",
+    "refuse",
+    "Whom the provider knows and the portal does not: refused, or made a viewer.",
+    ("refuse", "viewer"),
+)
+OIDC_ROLE_CLAIM = env.text(
+    "OIDC_ROLE_CLAIM", "", "The claim that holds a person's groups or roles; then the provider decides about roles."
+)
+OIDC_ROLES = env.words("OIDC_ROLES", [], "What the values of that claim mean: sre=operator,sre-leads=lead.")
 SANDBOX = env.flag("SANDBOX", False, "The sandbox runs beside the portal; pages link to it.")
 SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the five ports the sandbox listens on.", least=1)
 SANDBOX_RATE = env.integer("SANDBOX_RATE", 5, "Messages per second the sandbox posts to the portal; 0 posts none.")
@@ -110,6 +131,11 @@ PROMETHEUS_MULTIPROC_DIR = env.path(
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Where traces go; empty sends none.")
 
 ALLOWED_HOSTS = [*ALLOWED_HOSTS, "127.0.0.1", "localhost", "[::1]"]
+for _role in [*REQUIRE_MFA_FOR, *(_pair.rpartition("=")[2] for _pair in OIDC_ROLES)]:
+    if _role not in ROLES:
+        env.problem("REQUIRE_MFA_FOR, OIDC_ROLES", f"{_role!r} is not a role; there are {', '.join(ROLES)}")
+if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    env.problem("OIDC_ISSUER", "also needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET")
 if not ENCRYPTION_KEYS:
     # Without keys of its own an installation derives one, so that secrets are never stored in clear.
     ENCRYPTION_KEYS = [base64.urlsafe_b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode()]
@@ -200,6 +226,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestContextMiddleware",
+    "apps.core.middleware.BrowserRulesMiddleware",
     "apps.core.api_errors.JsonErrorsMiddleware",
     "opsportal.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -209,6 +236,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.language.LanguageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.accounts.middleware.PortalLoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -270,12 +298,35 @@ MFA_FORMS = {
     "reauthenticate": "apps.accounts.forms.CodeAgainForm",
     "activate_totp": "apps.accounts.forms.ActivateTOTPForm",
 }
+SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.ProviderAdapter"
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form may lead nowhere but here (form-action), so the button is a link
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+SOCIALACCOUNT_PROVIDERS = {
+    "oidc": {
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+            }
+        ]
+        if OIDC_ISSUER
+        else []
+    }
+}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
-]
+    for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator")
+] + [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}}]
 
 LANGUAGE_CODE = "en"
+# Each in its own words, so not translated (docs/howto/translate.md).
+LANGUAGES = [("en", "English"), ("id", "Bahasa Indonesia")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "opsportal_language"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

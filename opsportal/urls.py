@@ -8,11 +8,16 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.accounts.admin_site import admin_login, hide_identity_from_admin
 from apps.alerts.receiver import alertmanager
 from opsportal import api_docs
 from opsportal.api import api
 
+hide_identity_from_admin()
+
 urlpatterns = [
+    # One log-in for everything: its throttle and its second factor must not have a way around.
+    path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("webhooks/alertmanager", alertmanager, name="webhook-alertmanager"),

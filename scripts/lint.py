@@ -37,6 +37,7 @@ def checks(templates: Sequence[str]) -> dict[str, list[str]]:
         "deployment check": [*manage, "check", "--deploy", "--fail-level", "WARNING"],
         "lock files": [python, "-m", "scripts.lock", "--check"],
         "docs/reference": [*manage, "environment", "--check"],
+        "messages": [python, "-m", "scripts.messages", "--check"],
         ".ci/run": ["bash", "-n", ".ci/run"],
     }
     if templates:

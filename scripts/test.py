@@ -1,7 +1,7 @@
 """``make test``: the whole suite, once on SQLite and once on PostgreSQL. Neither is ever skipped.
 
 Per database two rounds: everything that runs in parallel on two workers, then, one after another, what
-needs the machine to itself (real processes, browsers). Arguments go to pytest: make test ARGS="-k env".
+needs the machine to itself (real processes, browsers, a million rows). Arguments go to pytest: make test ARGS="-k env".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from scripts import postgres
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ALONE: Final = "chaos or e2e or browser"
+ALONE: Final = "chaos or e2e or browser or scale"
 NO_TESTS: Final = 5
 END_WITHIN_S: Final = 60.0
 

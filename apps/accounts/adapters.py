@@ -7,16 +7,20 @@ from typing import Any, Final
 import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts import second_factor, throttle
 from apps.accounts.forms import refuse_throttled
+from apps.accounts.journal import failed
 from apps.accounts.models import User
 from apps.core.http import client_ip
 
@@ -65,6 +69,12 @@ class AccountAdapter(DefaultAccountAdapter):
         messages.error(request, _("This person may not log in any more. Ask an admin."))
         return HttpResponseRedirect(reverse("login"))
 
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """Who has a second factor proves that one: a password alone must not be enough to remove it."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        second = [method for method in methods if method["id"] != "reauthenticate"]
+        return second or methods
+
     def reauthenticate(self, user: User, password: str) -> bool:
         """The password once more, counted like a log-in."""
         refuse_throttled(throttle.PASSWORD_AGAIN.blocked_for(str(user.pk)))
@@ -73,6 +83,34 @@ class AccountAdapter(DefaultAccountAdapter):
             return True
         throttle.PASSWORD_AGAIN.count(str(user.pk))
         return False
+
+
+class ProviderAdapter(DefaultSocialAccountAdapter):
+    """The provider is the one of the environment; what goes wrong is said on a page of ours."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        return False
+
+    def list_apps(self, request: HttpRequest, provider: str | None = None, client_id: str | None = None) -> list[Any]:
+        """Without a look into the database, where nobody may add one."""
+        apps = _build_apps_from_settings(provider=provider, client_id=client_id)
+        return [app for found in apps.values() for app in found]
+
+    def on_authentication_error(
+        self, request: HttpRequest, provider: Any, error: Any = None, exception: Any = None, extra_context: Any = None
+    ) -> None:
+        why = str(exception or error or "")
+        ip = client_ip(request)
+        log.warning("oidc.refused", why=why)
+        if not throttle.LOG_IN_ANY.blocked_for(ip):
+            # Beyond the limit it is in the log only: nobody may fill the audit trail from outside.
+            throttle.LOG_IN_ANY.count(ip)
+            failed("oidc", "unknown", ip)
+        shown = getattr(exception, "shown", "") or _(
+            "The log-in through the provider did not work. Try again, or log in with your password."
+        )
+        page = render(request, "console/login_refused.html", {"shown": shown}, status=401)
+        raise ImmediateHttpResponse(page)
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):

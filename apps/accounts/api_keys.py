@@ -117,7 +117,7 @@ def _refuse_ended(key: ApiKey, now: datetime) -> None:
 def _touch(key: ApiKey, now: datetime) -> None:
     """Note that the key was used, unless that would mean waiting for someone's lock."""
     try:
-        with _without_waiting(), transaction.atomic():
+        with without_waiting(), transaction.atomic():
             due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - TOUCH_EVERY)
             rows = ApiKey.objects.filter(due, pk=key.pk)
             if connection.features.has_select_for_update_skip_locked:
@@ -129,7 +129,7 @@ def _touch(key: ApiKey, now: datetime) -> None:
         log.info("apikey.touch_skipped", key=key.name, error=str(error))
 
 
-class _without_waiting:
+class without_waiting:
     """SQLite waits up to its time-out for the one writer's lock; not for this."""
 
     def __enter__(self) -> None:

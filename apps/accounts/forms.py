@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import ChangePasswordForm, ReauthenticateForm
 from allauth.account.forms import LoginForm as AllauthLoginForm
-from allauth.account.forms import ReauthenticateForm
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from allauth.core import context
@@ -13,9 +14,10 @@ from allauth.mfa.base.forms import AuthenticateForm
 from allauth.mfa.base.forms import ReauthenticateForm as CodeReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm as AllauthActivateTOTPForm
 from allauth.mfa.totp.internal.auth import SECRET_SESSION_KEY, generate_totp_secret
-from allauth.mfa.webauthn.forms import AddWebAuthnForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -170,3 +172,65 @@ class AddPasskeyForm(AddWebAuthnForm):
         )
         self.fields["passwordless"] = forms.BooleanField(initial=True, widget=forms.HiddenInput)
         self.fields["credential"].widget.attrs["data-passkey-answer"] = ""
+
+
+class RenamePasskeyForm(EditWebAuthnForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        widget = forms.TextInput(attrs=_attributes(autocomplete="off", autofocus=True))
+        self.fields["name"] = forms.CharField(label=gettext_lazy("Name"), max_length=60, widget=widget)
+
+
+def new_password_fields() -> dict[str, forms.CharField]:
+    return {
+        "password1": password_field(gettext_lazy("New password"), new=True),
+        "password2": password_field(gettext_lazy("New password, once more"), new=True),
+    }
+
+
+class NewPasswordForm(ChangePasswordForm):
+    """One's own password: the old one is asked for, and counted like a log-in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.clear()
+        self.fields["oldpassword"] = password_field(gettext_lazy("Current password"), autofocus=True)
+        self.fields.update(new_password_fields())
+        self.fields["password1"].help_text = password_help()
+
+    def clean_oldpassword(self) -> str:
+        old = str(self.cleaned_data["oldpassword"])
+        if not get_adapter().reauthenticate(self.user, old):
+            raise forms.ValidationError(_("This is not your current password."), code="wrong")
+        return old
+
+    def clean_password1(self) -> str:
+        password = str(self.cleaned_data["password1"])
+        validate_password(password, self.user)
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "password1" in given and given["password1"] != given.get("password2"):
+            self.add_error("password2", _("The two are not the same."))
+        return given
+
+
+class LinkPasswordForm(forms.Form):
+    """A password by a link that an admin gave out. What makes it good enough is asked of the service layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.update(new_password_fields())
+        self.fields["password1"].widget.attrs["autofocus"] = True
+        self.fields["password1"].help_text = password_help()
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if "password1" in given and given["password1"] != given.get("password2"):
+            self.add_error("password2", _("The two are not the same."))
+        return given
+
+
+def password_help() -> str:
+    return _("At least 12 characters, not a common password, and not like your name or address.")

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from ninja.security import APIKeyCookie, APIKeyHeader, HttpBearer
 
 from apps.accounts import api_keys, rate
+from apps.accounts.middleware import lacks_second_factor
 from apps.accounts.models import ApiKey, User
 from apps.core import context
 from apps.core.actor import Actor, require
@@ -97,6 +98,8 @@ class SessionForReading(APIKeyCookie):
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
         user = getattr(request, "user", None)
         if not key or request.method not in SAFE_METHODS or not isinstance(user, User) or not user.is_active:
+            return None
+        if lacks_second_factor(request):
             return None
         return Caller(user.as_actor(client_ip(request)))
 

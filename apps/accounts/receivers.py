@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import signals as account
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.mfa import signals as mfa
 from django.contrib.auth.signals import user_logged_out
 
 from apps.accounts.journal import person_did
 from apps.accounts.models import PersonSession, User
+from apps.accounts.second_factor import FACTORS
 
 
 def methods_of(request: Any, user: User) -> list[str]:
@@ -34,6 +35,9 @@ def password_changed(request: Any, user: User, **_: Any) -> None:
 
 
 def factor_added(request: Any, user: User, authenticator: Any, **_: Any) -> None:
+    """To set one up is to prove it: the code or the passkey was asked for just now."""
+    if authenticator.type in FACTORS:
+        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type, reauthenticated=True)
     person_did("person.factor_added", user, request, type=str(authenticator.type))
 
 

@@ -12,9 +12,10 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from apps.accounts import api_keys
-from apps.accounts.models import ApiKey, User
+from apps.accounts.models import ApiKey, PasswordLink, User
 from apps.accounts.roles import Role
 from apps.accounts.scopes import check_scopes
+from apps.accounts.sessions import end_all
 from apps.audit.services import record
 from apps.core import actor as may
 from apps.core import clock
@@ -36,18 +37,24 @@ def create_person(*, email: str, role: str, actor: Actor, password: str = "", na
 
     Raises Invalid for a bad address or role, Conflict when the address is taken.
     """
+    if password and len(password) < 8:
+        raise Invalid.field("password", "use at least 8 characters")
+    password = password or secrets.token_urlsafe(12)
+    return NewPerson(new_person(email=email, role=role, name=name, password=password, actor=actor), password)
+
+
+@transaction.atomic
+def new_person(*, email: str, role: str, actor: Actor, password: str | None, name: str = "") -> User:
+    """A person and their audit row; without a password they cannot log in with one. Errors as of create_person."""
     require(actor, may.PEOPLE_MANAGE)
     address = _checked_email(email)
     if role not in Role.values:
         raise Invalid.field("role", f"{role!r} is not a role. Known: {', '.join(Role.values)}")
-    if password and len(password) < 8:
-        raise Invalid.field("password", "use at least 8 characters")
     if User.objects.filter(email=address).exists():
         raise Conflict(f"There is already an operator {address}.", detail={"email": address})
-    password = password or secrets.token_urlsafe(12)
-    user = User.objects.create_user(address, password, role=role, name=name)
+    user = User.objects.create_user(address, password, role=role, name=name.strip()[:100])
     record(actor=actor, action="person.created", target=f"person:{address}", after={"role": role})
-    return NewPerson(user, password)
+    return user
 
 
 def _checked_email(email: str) -> str:
@@ -69,6 +76,9 @@ def change_person(*, email: str, changes: dict[str, Any], actor: Actor, reason: 
     before = {name: getattr(user, name) for name in changes}
     _apply_person(user, changes)
     user.save(update_fields=list(changes))
+    if not user.is_active:
+        end_all(user)
+        PasswordLink.objects.filter(person=user).delete()
     record(
         actor=actor,
         action="person.changed",

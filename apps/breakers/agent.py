@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from apps.breakers.history import Ledger
 from apps.breakers.local import LocalBreaker
 from apps.breakers.records import Delta, Lease, ProbeResult, Transition, View, bucket_ms, ms
 from apps.breakers.store import STORAGE_ERRORS, Store
@@ -73,6 +74,7 @@ class Agent:
     _offset_ms: float = 0.0
     # Breakers of which this process has flushed failures or slow calls since it last decided.
     _news: set[str] = field(default_factory=set)
+    _ledger: Ledger = field(default_factory=Ledger)
 
     # --- from any thread -----------------------------------------------------------------------
     def start(self) -> None:
@@ -149,6 +151,7 @@ class Agent:
         try:
             self._serve(store)
             self._flush(store, self.breakers())
+            self._keep_history(store)
             store.check_out()
         except STORAGE_ERRORS as error:
             log.warning("breakers.last_flush_failed", error=str(error).strip(), lost="at most one second of counts")
@@ -215,6 +218,8 @@ class Agent:
             for breaker, view, pending in taken:
                 breaker.put_back(view.epoch, pending)
             return
+        for delta in deltas:
+            self._ledger.add(delta.breaker_id, delta.at_ms, delta.counts)
         for breaker, _, pending in taken:
             if any(counts.failures or counts.slow for counts, _ in pending.values()):
                 self._news.add(breaker.name)
@@ -225,7 +230,7 @@ class Agent:
         """A local bucket as the bucket of the database's clock that its middle falls into."""
         middle = (bucket + 0.5) * breaker.length * 1000 + self._offset_ms
         rule = breaker.rule
-        return Delta(view.breaker_id, int(middle // bucket_ms(rule)), rule.buckets, view.epoch, counts, errors)
+        return Delta(view.breaker_id, int(middle // bucket_ms(rule)), rule.buckets, view.epoch, counts, errors, middle)
 
     def _look_again(self, store: Store, breakers: Sequence[LocalBreaker]) -> dict[str, View]:
         """Look; once more on a new connection, because the old one may have died in its sleep."""
@@ -329,7 +334,13 @@ class Agent:
         if news != self._checked_in[1] or now - self._checked_in[0] >= CHECK_IN_S:
             store.check_in(seen, alone)
             self._checked_in = (now, news)
+        if self._ledger.due(now):
+            self._keep_history(store)
         self._clean(store)
+
+    def _keep_history(self, store: Store) -> None:
+        store.add_history(self._ledger.cells)
+        self._ledger.written(self.clock())
 
     @staticmethod
     def _recovered_alone(breaker: LocalBreaker, view: View, now: float) -> bool:

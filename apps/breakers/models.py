@@ -133,6 +133,25 @@ class BreakerEvent(models.Model):
         return datetime.fromtimestamp(self.at / 1000, UTC)
 
 
+class HistoryBucket(models.Model):
+    """What all workers counted in the 10 s that begin ``at``, kept for two weeks to replay other thresholds."""
+
+    pk = models.CompositePrimaryKey("breaker", "at")
+    breaker = models.ForeignKey(SharedBreaker, on_delete=models.CASCADE, db_constraint=False, db_index=False)
+    at = models.BigIntegerField()
+    ok = models.IntegerField(db_default=0)
+    fail = models.IntegerField(db_default=0)
+    timeout = models.IntegerField(db_default=0)
+    slow = models.IntegerField(db_default=0)
+    rejected = models.IntegerField(db_default=0)
+
+    class Meta:
+        db_table = "breaker_history"
+
+    def __str__(self) -> str:
+        return f"{self.breaker_id} {self.at}"
+
+
 class BreakerWorker(models.Model):
     """One process with an agent: when it last synced, and which epoch of each breaker it acts upon.
 

@@ -76,7 +76,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one worker counted in one bucket since its last flush. ``errors`` is the bucket's whole tally."""
+    """What one worker counted in one bucket since its last flush. ``errors`` is the bucket's whole tally.
+
+    ``at_ms`` is the middle of the bucket on the database's clock.
+    """
 
     breaker_id: int
     bucket: int
@@ -84,6 +87,7 @@ class Delta:
     epoch: int
     counts: Counts
     errors: Mapping[str, Any] | None
+    at_ms: float
 
 
 @dataclass(frozen=True, slots=True)

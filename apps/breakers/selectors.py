@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db import connection
-from django.db.models import Max
+from django.db import connection, models
+from django.db.models import Expression, OuterRef, Subquery
+from django.utils.translation import gettext as _
 
 from apps.breakers.machine import ADMITTING, Kind, State
 from apps.breakers.models import BreakerEvent, BreakerWorker, Override, SharedBreaker, StoredState
@@ -137,16 +138,34 @@ class HistoryEntry:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Every breaker, and the processes that were heard of within the last minute, as of one moment."""
+
+    breakers: list[BreakerSnapshot]
+    workers: list[WorkerView]
+
+
+def look() -> Look:
+    """All there is to see. Four queries, however many services there are."""
+    return _look(Service.objects.order_by("name"))
+
+
 def snapshot_all() -> list[BreakerSnapshot]:
-    """Every service's breaker, by name; one that was never used is closed. Five queries, however many."""
-    return _snapshots(Service.objects.order_by("name"))
+    """Every service's breaker, by name; one that was never used is closed."""
+    return look().breakers
+
+
+def snapshots_of(services: Iterable[Service]) -> list[BreakerSnapshot]:
+    """The breakers of services that were read already: three queries."""
+    return _look(services).breakers
 
 
 def snapshot(name: str) -> BreakerSnapshot:
     """The breaker of one service; raises :class:`NotFound`."""
-    found = _snapshots(Service.objects.filter(pk=name))
+    found = snapshots_of(Service.objects.filter(pk=name))
     if not found:
-        raise NotFound(f"There is no service named {name!r}.", detail={"service": name})
+        raise NotFound(_("There is no service named {name!r}.").format(name=name), detail={"service": name})
     return found[0]
 
 
@@ -162,9 +181,9 @@ def history(name: str | None = None, limit: int = 50, before_id: int | None = No
 
 def workers() -> list[WorkerView]:
     """The processes that synced within the last minute, by name."""
-    now = database_ms()
-    rows = BreakerWorker.objects.filter(synced_at__gte=now - int(GONE_S * 1000)).order_by("worker")
-    return [_worker(row, now) for row in rows]
+    now = _DatabaseNow()
+    rows = BreakerWorker.objects.annotate(now=now).filter(synced_at__gte=now - int(GONE_S * 1000)).order_by("worker")
+    return [_worker(row, row.now) for row in rows]
 
 
 def database_ms() -> int:
@@ -175,16 +194,27 @@ def database_ms() -> int:
 
 
 # --- putting it together ----------------------------------------------------------------------
-def _snapshots(services: Iterable[Service]) -> list[BreakerSnapshot]:
+class _DatabaseNow(Expression):
+    """The database's clock, in ms, in a query that is asked anyway."""
+
+    def __init__(self) -> None:
+        super().__init__(output_field=models.BigIntegerField())
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        return Dialect(connection.vendor).now, ()
+
+
+def _look(services: Iterable[Service]) -> Look:
     policies = {service.name: service.breaker_policy for service in services}
-    rows = {row.name: row for row in SharedBreaker.objects.filter(name__in=policies)}
-    present, now = workers(), database_ms()
+    present = workers()
+    last = BreakerEvent.objects.filter(breaker=OuterRef("pk"), kind__in=TRANSITIONS).order_by("-id").values("at")[:1]
+    found = SharedBreaker.objects.filter(name__in=policies).annotate(now=_DatabaseNow(), last=Subquery(last))
+    rows = {row.name: row for row in found}
     shares = _shares({name: policy for name, policy in policies.items() if name in rows})
-    last = _last_transitions([row.pk for row in rows.values()])
-    return [
-        _snapshot(name, policy, rows.get(name), shares.get(name, []), present, now, last)
-        for name, policy in policies.items()
+    snapshots = [
+        _snapshot(name, policy, rows.get(name), shares.get(name, []), present) for name, policy in policies.items()
     ]
+    return Look(snapshots, present)
 
 
 def _shares(policies: Mapping[str, BreakerPolicy]) -> dict[str, list[Share]]:
@@ -202,22 +232,16 @@ def _shares(policies: Mapping[str, BreakerPolicy]) -> dict[str, list[Share]]:
     return found
 
 
-def _last_transitions(ids: list[int]) -> dict[int, int]:
-    rows = BreakerEvent.objects.filter(breaker__in=ids, kind__in=TRANSITIONS).values("breaker").annotate(at=Max("at"))
-    return {row["breaker"]: row["at"] for row in rows}
-
-
 def _snapshot(
     name: str,
     policy: BreakerPolicy,
     row: SharedBreaker | None,
     shares: list[Share],
     present: list[WorkerView],
-    now: int,
-    last: Mapping[int, int],
 ) -> BreakerSnapshot:
     if row is None:
         return BreakerSnapshot(name, State.CLOSED, 0, policy)
+    now, last = row.now, row.last  # type: ignore[attr-defined]  # annotated
     counts = Counts()
     for share in shares:
         counts.add(share.counts)
@@ -240,7 +264,7 @@ def _snapshot(
         override_until=_time(row.override_until) if forced else None,
         override_by=row.override_by if forced else "",
         override_reason=row.override_reason if forced else "",
-        last_transition_at=_time(last.get(row.pk)),
+        last_transition_at=_time(last),
         evidence=row.evidence or {},
         shares=tuple(sorted(shares, key=lambda share: share.worker)),
         workers=len(involved),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.audit.services import record
 from apps.breakers.machine import Kind, State
@@ -58,7 +59,8 @@ def auto(*, service: str, actor: Actor, reason: str = "", seen_epoch: int | None
     row = _begin(service, actor, seen_epoch)
     before = snapshot(service)
     if row.override == Override.NONE:
-        raise Conflict(f"The breaker of {service} has no override that could be ended.", detail={"service": service})
+        text = _("The breaker of {name} has no override that could be ended.").format(name=service)
+        raise Conflict(text, detail={"service": service})
     was, row.override = row.override, Override.NONE
     if was == Override.FORCED_OPEN:
         row.state, row.wait_ms, row.probe_at = StoredState.OPEN, 0, database_ms()
@@ -84,9 +86,8 @@ def probe_now(*, service: str, actor: Actor, reason: str = "", seen_epoch: int |
     row = _begin(service, actor, seen_epoch)
     before = snapshot(service)
     if before.state not in (State.OPEN, State.HALF_OPEN) or row.state != StoredState.OPEN:
-        raise Conflict(
-            f"The breaker of {service} is {before.state}, so there is nothing to test.", detail={"service": service}
-        )
+        text = _("The breaker of {name} is {state}, so there is nothing to test.")
+        raise Conflict(text.format(name=service, state=before.state), detail={"service": service})
     row.probe_at = database_ms()
     return _finish(row, Kind.TEST_ASKED, actor, {"reason": _text(reason)}, before, new_epoch=False)
 
@@ -107,7 +108,7 @@ def act(
         return forced(service=service, actor=actor, reason=reason, expires_in=seconds, seen_epoch=seen_epoch)
     other = {"auto": auto, "reset": reset, "test_now": probe_now}.get(action)
     if other is None:
-        raise Invalid.field("action", "use force_open, force_closed, metrics_only, auto, reset or test_now")
+        raise Invalid.field("action", _("use force_open, force_closed, metrics_only, auto, reset or test_now"))
     return other(service=service, actor=actor, reason=reason, seen_epoch=seen_epoch)
 
 
@@ -137,10 +138,13 @@ def _checked(reason: str, expires_in: float) -> tuple[str, float]:
     problems = []
     text = _text(reason)
     if not text:
-        problems.append({"field": "reason", "message": "say why: it is shown to everybody who meets the override"})
+        problems.append({"field": "reason", "message": _("say why: it is shown to everybody who meets the override")})
     if not (0 < expires_in <= LONGEST_S):  # also refuses NaN
         problems.append(
-            {"field": "expires_in", "message": "say for how many seconds, at most 604800 (7 days): an override ends"}
+            {
+                "field": "expires_in",
+                "message": _("say for how many seconds, at most 604800 (7 days): an override ends"),
+            }
         )
     if problems:
         raise Invalid.fields(problems)
@@ -155,14 +159,16 @@ def _begin(service: str, actor: Actor, seen_epoch: int | None) -> SharedBreaker:
     """The row, held until the transaction ends, if it is still what the operator looked at."""
     require(actor, may.BREAKERS_OVERRIDE)
     if not Service.objects.filter(pk=service).exists():
-        raise NotFound(f"There is no service named {service!r}.", detail={"service": service})
+        raise NotFound(_("There is no service named {name!r}.").format(name=service), detail={"service": service})
     SharedBreaker.objects.bulk_create([SharedBreaker(name=service)], ignore_conflicts=True)
     row = SharedBreaker.objects.select_for_update().get(name=service)
     if seen_epoch is not None and seen_epoch != row.epoch:
         now = snapshot(service)
         raise Conflict(
-            f"The breaker of {service} has changed since you looked: it is {now.state} now, in epoch {row.epoch} "
-            f"(you saw {seen_epoch}). Nothing was changed; look again, then decide.",
+            _(
+                "The breaker of {name} has changed since you looked: it is {state} now, in epoch {epoch} "
+                "(you saw {seen}). Nothing was changed; look again, then decide."
+            ).format(name=service, state=now.state, epoch=row.epoch, seen=seen_epoch),
             detail={"service": service, "state": str(now.state), "epoch": row.epoch, "seen_epoch": seen_epoch},
         )
     return row

@@ -65,6 +65,11 @@ ON CONFLICT (breaker_id, worker, slot) DO UPDATE SET {sums},
 _SAME: Final = "breaker_window.bucket = excluded.bucket AND breaker_window.epoch = excluded.epoch"
 _COUNTERS: Final = ("ok", "fail", "timeout", "slow", "rejected", "ignored")
 
+# Processes add to the same rows, in the order of the key, so that two of them can never wait for each other.
+HISTORY: Final = """
+INSERT INTO breaker_history (breaker_id, at, ok, fail, timeout, slow, rejected) VALUES {rows}
+ON CONFLICT (breaker_id, at) DO UPDATE SET {sums}"""
+
 WORKER: Final = """
 INSERT INTO breaker_worker (worker, host, pid, queue, synced_at, seen, local_open)
 VALUES (%s, %s, %s, %s, {now}, %s, %s)
@@ -169,6 +174,11 @@ class Dialect:
         )
         row = f"({', '.join(['%s'] * 12)})"
         return self(FLUSH, rows=", ".join([row] * count), sums=sums, same=_SAME)
+
+    def history(self, count: int) -> str:
+        names = [name for name in _COUNTERS if name != "ignored"]
+        sums = ", ".join(f"{name} = breaker_history.{name} + excluded.{name}" for name in names)
+        return self(HISTORY, rows=", ".join([f"({', '.join(['%s'] * 7)})"] * count), sums=sums)
 
 
 def in_order(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.breakers.evidence import Contribution, freeze, of_probe
+from apps.breakers.history import Cells
 from apps.breakers.machine import Kind, Rule
 from apps.breakers.records import (
     Config,
@@ -123,6 +124,16 @@ class Store:
         """Add the deltas to this worker's rows of the shared window."""
         rows = in_order([self._row(delta) for delta in deltas])
         self._run(self.dialect.flush(len(rows)), [value for row in rows for value in row])
+
+    def add_history(self, cells: Cells) -> None:
+        """Add to what all workers counted, in one statement."""
+        if not cells:
+            return
+        rows = [
+            (*key, counts.ok, counts.fail, counts.timeout, counts.slow, counts.rejected)
+            for key, counts in cells.items()
+        ]
+        self._run(self.dialect.history(len(rows)), [value for row in sorted(rows) for value in row])
 
     def _row(self, delta: Delta) -> tuple[Any, ...]:
         counts = delta.counts

@@ -1,9 +1,12 @@
-"""Events of a breaker as sentences. Pure."""
+"""Events of a breaker as sentences, in the language that is active. Pure but for that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.breakers.machine import Kind
 from apps.core.human import span
@@ -21,46 +24,58 @@ def _opened(detail: Detail) -> list[str]:
     counts, rule = detail.get("counts", {}), detail.get("rule", {})
     completed = counts.get("ok", 0) + counts.get("fail", 0) + counts.get("timeout", 0)
     failed = counts.get("fail", 0) + counts.get("timeout", 0)
+    text = _("{failed} of {completed} calls failed in {span} (threshold {percentage} %, volume {volume})")
     parts = [
-        f"{failed} of {completed} calls failed in {span(rule.get('window', 0))} "
-        f"(threshold {rule.get('percentage', 0):g} %, volume {rule.get('volume', 0)})"
+        text.format(
+            failed=failed,
+            completed=completed,
+            span=span(rule.get("window", 0)),
+            percentage=f"{rule.get('percentage', 0):g}",
+            volume=rule.get("volume", 0),
+        )
     ]
     if rule.get("slow") is not None and counts.get("slow"):
-        parts.append(f"{counts['slow']} took longer than {span(rule['slow'])}")
-    parts.append(", ".join(f"{_class(error['class'])} ×{error['count']}" for error in detail.get("errors", [])))
+        parts.append(_("{count} took longer than {span}").format(count=counts["slow"], span=span(rule["slow"])))
+    parts.append(", ".join(f"{error_words(error['class'])} ×{error['count']}" for error in detail.get("errors", [])))
     failing = [worker["worker"] for worker in detail.get("workers", []) if worker["fail"] + worker["timeout"]]
-    return [*parts, f"seen by {failing[0]} only" if len(failing) == 1 and len(detail["workers"]) > 1 else ""]
+    alone = len(failing) == 1 and len(detail["workers"]) > 1
+    return [*parts, _("seen by {worker} only").format(worker=failing[0]) if alone else ""]
 
 
-def _class(name: str) -> str:
+def error_words(name: str) -> str:
+    """An error class as people call it."""
     if name.startswith("http_"):
         return f"HTTP {name.removeprefix('http_')}"
-    return {"timeout": "time-out", "ran_over": "ran over its time-out"}.get(name, name.replace("_", " "))
+    known = {"timeout": _("time-out"), "ran_over": _("ran over its time-out")}
+    return known.get(name, name.replace("_", " "))
 
 
-def _probe(detail: Detail) -> str:
+def _probe(detail: Detail) -> dict[str, str]:
     probe = detail.get("probe", {})
-    what = _class(probe["class"]) if probe.get("class") else "answered"
-    return f"{what} after {span(probe['seconds'])}, by {probe['worker']}" if probe else ""
+    what = error_words(probe["class"]) if probe.get("class") else _("answered")
+    return {"what": what, "span": span(probe.get("seconds", 0)), "worker": probe.get("worker", "")}
 
 
 def _reopened(detail: Detail) -> list[str]:
     streak = detail.get("streak", 0)
-    times = f"re-opened {streak} times in a row" if streak > 1 else ""
-    return [f"The probe failed: {_probe(detail)}", f"wait {span(detail.get('wait', 0))}", times]
+    times = ngettext("re-opened {count} time in a row", "re-opened {count} times in a row", streak)
+    text = _("The probe failed: {what} after {span}, by {worker}") if "probe" in detail else _("The probe failed")
+    wait = _("wait {span}").format(span=span(detail.get("wait", 0)))
+    return [text.format(**_probe(detail)), wait, times.format(count=streak) if streak > 1 else ""]
 
 
 def _closed(detail: Detail) -> list[str]:
-    return [f"The probe succeeded: {_probe(detail)}"] if "probe" in detail else []
+    text = _("The probe succeeded: {what} after {span}, by {worker}")
+    return [text.format(**_probe(detail))] if "probe" in detail else []
 
 
 def _overridden(detail: Detail) -> list[str]:
-    return [f"for {span(detail.get('expires_in', 0))}", str(detail.get("reason", ""))]
+    return [_("for {span}").format(span=span(detail.get("expires_in", 0))), str(detail.get("reason", ""))]
 
 
 def _ended(detail: Detail) -> list[str]:
-    what = {1: "Forced open", 2: "Forced closed", 3: "Metrics only"}.get(detail.get("override", 0), "The override")
-    return [f"{what} is over", str(detail.get("reason", ""))]
+    known = {1: _("Forced open is over"), 2: _("Forced closed is over"), 3: _("Metrics only is over")}
+    return [known.get(detail.get("override", 0), _("The override is over")), str(detail.get("reason", ""))]
 
 
 def _reason(detail: Detail) -> list[str]:
@@ -68,13 +83,13 @@ def _reason(detail: Detail) -> list[str]:
 
 
 def _alone(detail: Detail) -> list[str]:
-    worker = f"only for {detail['worker']}" if "worker" in detail else ""
+    worker = _("only for {worker}").format(worker=detail["worker"]) if "worker" in detail else ""
     found = _opened(detail) if "counts" in detail else []
-    return [worker, *found, f"wait {span(detail['wait'])}" if "wait" in detail else ""]
+    return [worker, *found, _("wait {span}").format(span=span(detail["wait"])) if "wait" in detail else ""]
 
 
 def _configured(detail: Detail) -> list[str]:
-    return [f"Settings of version {detail.get('version', '?')} apply"]
+    return [_("Settings of version {version} apply").format(version=detail.get("version", "?"))]
 
 
 TELLERS: Final[Mapping[str, Callable[[Detail], list[str]]]] = {

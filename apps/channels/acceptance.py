@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from apps.channels import headers as rules
 from apps.channels.base import NetworkPolicy
 from apps.channels.registry import kind_of
@@ -18,11 +20,13 @@ def check_message(kind: str, *, recipient: str, subject: str, headers: Mapping[s
     problems: list[Problem] = []
     found = kind_of(kind).recipient_problem(recipient)
     if not found and rules.UNSAFE.search(recipient):
-        found = "holds a line break or another control character: remove it"
+        found = _("holds a line break or another control character: remove it")
     if found:
         problems.append({"field": "recipient", "message": found})
     if rules.UNSAFE.search(subject):
-        problems.append({"field": "subject", "message": "holds a line break or another control character: remove it"})
+        problems.append(
+            {"field": "subject", "message": _("holds a line break or another control character: remove it")}
+        )
     return problems + _header_problems(headers)
 
 

@@ -10,6 +10,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _mark
+
 from apps.channels.base import NetworkPolicy
 
 Address = IPv4Address | IPv6Address
@@ -18,14 +21,17 @@ Network = IPv4Network | IPv6Network
 POLICY_SETTING: Final = "DELIVERY_PRIVATE_NETWORKS"
 
 
+_NOT_PUBLIC: Final = _mark("a private, loopback or otherwise not public address; {setting} is deny")
 # Never a destination, whatever the policy says. The first that matches gives the reason.
 _NEVER: Final = {
-    "a cloud metadata address": "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 100.100.100.200/32 "
+    _mark(
+        "a cloud metadata address; deliveries never go there"
+    ): "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 100.100.100.200/32 "
     "168.63.129.16/32 192.0.0.192/32 fd00:ec2::/32 fd20:ce::254/128",
-    "a link-local address": "169.254.0.0/16 fe80::/10",
-    "an unspecified address": "0.0.0.0/8 ::/128",
-    "a multicast address": "224.0.0.0/4 ff00::/8",
-    "a reserved address": "240.0.0.0/4",
+    _mark("a link-local address; deliveries never go there"): "169.254.0.0/16 fe80::/10",
+    _mark("an unspecified address; deliveries never go there"): "0.0.0.0/8 ::/128",
+    _mark("a multicast address; deliveries never go there"): "224.0.0.0/4 ff00::/8",
+    _mark("a reserved address; deliveries never go there"): "240.0.0.0/4",
 }
 ALWAYS_REFUSED: Final[list[tuple[str, Network]]] = [
     (name, ip_network(part)) for name, ranges in _NEVER.items() for part in ranges.split()
@@ -35,7 +41,6 @@ ALSO_PRIVATE: Final = [ip_network("fec0::/10"), ip_network("64:ff9b:1::/48")]
 NAT64: Final = [ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("::/96")]
 
 
-@lru_cache(maxsize=4096)
 def refusal(text: str, policy: NetworkPolicy) -> str | None:
     """Why a delivery may not go to the address ``text``, as a sentence; None if it may.
 
@@ -43,27 +48,38 @@ def refusal(text: str, policy: NetworkPolicy) -> str | None:
     """
     address = _parse(text)
     if address is None:
-        return f"{text} is not an IP address"
+        return _("{address} is not an IP address").format(address=text)
+    found = _judged(address, policy)
+    if found is None:
+        return None
+    culprit, reason = found
+    why = _(reason).format(setting=POLICY_SETTING)
+    if culprit == address:
+        return _("{address} is {what}").format(address=text, what=why)
+    return _("{address} carries {other}, {what}").format(address=text, other=culprit, what=why)
+
+
+@lru_cache(maxsize=4096)
+def _judged(address: Address, policy: NetworkPolicy) -> tuple[Address, str] | None:
+    """The address that is refused, this one or one it carries, and why in English."""
     candidates = [address, *_carried(address)]
     for judge in (_never, _private):
         for candidate in candidates:
             reason = judge(candidate, policy)
             if reason:
-                return f"{text} is {reason}" if candidate == address else f"{text} carries {candidate}, {reason}"
+                return candidate, reason
     return None
 
 
-def _never(address: Address, _: NetworkPolicy) -> str | None:
-    for name, network in ALWAYS_REFUSED:
+def _never(address: Address, _policy: NetworkPolicy) -> str | None:
+    for reason, network in ALWAYS_REFUSED:
         if address.version == network.version and address in network:
-            return f"{name}; deliveries never go there"
+            return reason
     return None
 
 
 def _private(address: Address, policy: NetworkPolicy) -> str | None:
-    if policy.allow_private or not _is_private(address):
-        return None
-    return f"a private, loopback or otherwise not public address; {POLICY_SETTING} is deny"
+    return None if policy.allow_private or not _is_private(address) else _NOT_PUBLIC
 
 
 def _is_private(address: Address) -> bool:
@@ -118,5 +134,5 @@ def host_refusal(host: str, policy: NetworkPolicy) -> str | None:
     if reason:
         return reason
     if ":" not in address and host.rstrip(".") != address:
-        return f"{host} is an unusual spelling of {address}: write {address}"
+        return _("{host} is an unusual spelling of {address}: write {address}").format(host=host, address=address)
     return None

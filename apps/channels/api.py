@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
 from yarl import URL
 
 from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
@@ -47,7 +48,7 @@ class ApiChannel(ABC):
         lookup: Lookup = system_lookup,
     ) -> None:
         if not secrets:
-            raise Invalid.field("secret", "is missing: store it with the service, or set what secret_ref names")
+            raise Invalid.field("secret", _("is missing: store it with the service, or set what secret_ref names"))
         self._secret = secrets[0]
         self._redact = Redactor(secrets)
         self._transport = DirectTransport(

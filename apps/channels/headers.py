@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from apps.channels.base import DeliveryError
 
 # The identity and the signature of the message, and what belongs to the connection (RFC 9110, 7.6.1).
@@ -46,13 +48,13 @@ def is_reserved(name: str) -> bool:
 def problem(name: str, value: str) -> str | None:
     """What is wrong with one header, or None."""
     if not _NAME.match(name):
-        return "is not a header name: use letters, digits and hyphens"
+        return _("is not a header name: use letters, digits and hyphens")
     if not isinstance(value, str):
-        return "must be text"  # a row written by plain SQL may hold anything
+        return _("must be text")  # a row written by plain SQL may hold anything
     if UNSAFE.search(value):
-        return "holds a line break or another control character, which could inject a header: remove it"
+        return _("holds a line break or another control character, which could inject a header: remove it")
     if len(value) > MAX_VALUE:
-        return f"is longer than {MAX_VALUE} characters"
+        return _("is longer than {count} characters").format(count=MAX_VALUE)
     return None
 
 

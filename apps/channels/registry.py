@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from apps.channels.base import Channel, NetworkPolicy
 from apps.channels.kinds.email.channel import EmailChannel
 from apps.channels.kinds.email.recipients import recipient_problem as email_recipient
@@ -57,7 +59,10 @@ def kinds() -> list[str]:
 def kind_of(name: str) -> Kind:
     """Raises :class:`Invalid` for a kind that does not exist."""
     if name not in KINDS:
-        raise Invalid.field("channel", f"{name!r} is not a kind of channel: use one of {', '.join(KINDS)}")
+        raise Invalid.field(
+            "channel",
+            _("{name} is not a kind of channel: use one of {kinds}").format(name=repr(name), kinds=", ".join(KINDS)),
+        )
     return KINDS[name]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self
 
+from django.utils.translation import gettext as _
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
@@ -23,25 +24,25 @@ def _web_address(text: str) -> str:
         url = URL(text)
         host, port = url.host, url.port
     except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
+        raise ValueError(_("is not a URL: {error}").format(error=error)) from None
     if url.scheme not in ("http", "https") or not host or not port:
-        raise ValueError("must be a whole URL that begins with https:// or http://")
+        raise ValueError(_("must be a whole URL that begins with https:// or http://"))
     if url.user is not None or url.password is not None:
-        raise ValueError("must not hold a user name or password: store it as the secret and set `auth`")
+        raise ValueError(_("must not hold a user name or password: store it as the secret and set `auth`"))
     if any(character.isspace() or character < " " for character in text):
-        raise ValueError("must not hold spaces or control characters")
+        raise ValueError(_("must not hold spaces or control characters"))
     refused = host_refusal(url.raw_host or "", LENIENT)
     if refused:
-        raise ValueError(f"cannot be delivered to: {refused}")
+        raise ValueError(_("cannot be delivered to: {reason}").format(reason=refused))
     return text
 
 
 def _host(text: str) -> str:
     if not text or any(character.isspace() or character in "/@" or character < " " for character in text):
-        raise ValueError("must be a host name or an IP address, without scheme, port or path")
+        raise ValueError(_("must be a host name or an IP address, without scheme, port or path"))
     refused = host_refusal(text, LENIENT)
     if refused:
-        raise ValueError(f"cannot be delivered to: {refused}")
+        raise ValueError(_("cannot be delivered to: {reason}").format(reason=refused))
     return text
 
 
@@ -50,9 +51,9 @@ def _header_map(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         found = rules.problem(name, value)
         if rules.is_reserved(name):
-            found = "is set by the portal itself and cannot be configured: remove it"
+            found = _("is set by the portal itself and cannot be configured: remove it")
         elif name.lower() in seen:
-            found = "is given twice"
+            found = _("is given twice")
         if found:
             raise ValueError(f"{rules.shown(name)} {found}")
         seen.add(name.lower())
@@ -90,7 +91,7 @@ class ChannelSettings(BaseModel):
         """What the network policy has against these settings, as far as it shows without a look-up."""
         reasons = {field: host_refusal(host, network) for field, host in self.hosts().items() if host}
         return [
-            {"field": f"settings.{field}", "message": f"cannot be delivered to: {reason}"}
+            {"field": f"settings.{field}", "message": _("cannot be delivered to: {reason}").format(reason=reason)}
             for field, reason in reasons.items()
             if reason
         ]

@@ -8,6 +8,8 @@ import hmac
 from collections.abc import Sequence
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Invalid
 
 PREFIX: Final = "whsec_"
@@ -22,7 +24,7 @@ def key_of(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise Invalid.field("secret", "begins with whsec_ but what follows is not base64: paste the whole secret")
+        raise Invalid.field("secret", _("begins with whsec_ but what follows is not base64: paste the whole secret"))
     return key
 
 

@@ -7,3 +7,8 @@ class ConsoleConfig(AppConfig):
     name = "apps.console"
     label = "console"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.console.selectors.vitals import listen
+
+        listen()

@@ -4,71 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """``tone`` is good, warning, bad, unknown, info or empty (neutral); ``locked`` shows an operator's lock."""
+    """``tone`` is good, warning, bad, unknown, info or empty (neutral); ``locked`` shows an operator's lock.
+
+    ``label`` is translated when it is shown.
+    """
 
     tone: str
-    label: str
+    label: Any
     locked: bool = False
 
 
-UNKNOWN: Final = Mark("unknown", "UNKNOWN")
+UNKNOWN: Final = Mark("unknown", _("UNKNOWN"))
 
 BREAKER: Final[Mapping[str, Mark]] = {
-    "CLOSED": Mark("good", "CLOSED"),
-    "OPEN": Mark("bad", "OPEN"),
-    "HALF_OPEN": Mark("warning", "HALF-OPEN"),
-    "FORCED_OPEN": Mark("bad", "FORCED OPEN", locked=True),
-    "FORCED_CLOSED": Mark("warning", "FORCED CLOSED", locked=True),
-    "METRICS_ONLY": Mark("unknown", "METRICS ONLY", locked=True),
+    "CLOSED": Mark("good", _("CLOSED")),
+    "OPEN": Mark("bad", _("OPEN")),
+    "HALF_OPEN": Mark("warning", _("HALF-OPEN")),
+    "FORCED_OPEN": Mark("bad", _("FORCED OPEN"), locked=True),
+    "FORCED_CLOSED": Mark("warning", _("FORCED CLOSED"), locked=True),
+    "METRICS_ONLY": Mark("unknown", _("METRICS ONLY"), locked=True),
 }
-PAUSED: Final = Mark("unknown", "PAUSED", locked=True)
+PAUSED: Final = Mark("unknown", _("PAUSED"), locked=True)
 
 MESSAGE: Final[Mapping[str, Mark]] = {
-    "PENDING": Mark("", "Waiting"),
-    "RETRYING": Mark("warning", "Retrying"),
-    "SENDING": Mark("info", "Sending"),
-    "SENT": Mark("good", "Sent"),
-    "DLQ": Mark("bad", "Dead letter"),
-    "CANCELLED": Mark("unknown", "Cancelled"),
-    "EXPIRED": Mark("unknown", "Expired"),
+    "PENDING": Mark("", _("Waiting")),
+    "RETRYING": Mark("warning", _("Retrying")),
+    "SENDING": Mark("info", _("Sending")),
+    "SENT": Mark("good", _("Sent")),
+    "DLQ": Mark("bad", _("Dead letter")),
+    "CANCELLED": Mark("unknown", _("Cancelled")),
+    "EXPIRED": Mark("unknown", _("Expired")),
 }
 
 ATTEMPT: Final[Mapping[str, Mark]] = {
-    "sent": Mark("good", "Sent"),
-    "failed": Mark("bad", "Failed"),
-    "timed_out": Mark("bad", "Timed out"),
-    "ambiguous": Mark("warning", "Unclear: it may have arrived"),
-    "slowed": Mark("warning", "Asked to slow down"),
-    "lost": Mark("unknown", "Worker lost"),
-    "stale": Mark("unknown", "Reported too late"),
+    "sent": Mark("good", _("Sent")),
+    "failed": Mark("bad", _("Failed")),
+    "timed_out": Mark("bad", _("Timed out")),
+    "ambiguous": Mark("warning", _("Unclear: it may have arrived")),
+    "slowed": Mark("warning", _("Asked to slow down")),
+    "lost": Mark("unknown", _("Worker lost")),
+    "stale": Mark("unknown", _("Reported too late")),
 }
 
 LETTER: Final[Mapping[str, Mark]] = {
-    "open": Mark("bad", "Open"),
-    "replayed": Mark("good", "Replayed"),
-    "discarded": Mark("unknown", "Discarded"),
+    "open": Mark("bad", _("Open")),
+    "replayed": Mark("good", _("Replayed")),
+    "discarded": Mark("unknown", _("Discarded")),
 }
 
 REPLAY: Final[Mapping[str, Mark]] = {
-    "canary": Mark("warning", "CANARY"),
-    "running": Mark("info", "RUNNING"),
-    "paused": Mark("unknown", "PAUSED"),
-    "stopped": Mark("bad", "STOPPED"),
-    "done": Mark("good", "DONE"),
-    "cancelled": Mark("unknown", "CANCELLED"),
+    "canary": Mark("warning", _("CANARY")),
+    "running": Mark("info", _("RUNNING")),
+    "paused": Mark("unknown", _("PAUSED")),
+    "stopped": Mark("bad", _("STOPPED")),
+    "done": Mark("good", _("DONE")),
+    "cancelled": Mark("unknown", _("CANCELLED")),
 }
 
 ITEM: Final[Mapping[str, Mark]] = {
-    "waiting": Mark("", "Waiting"),
-    "released": Mark("info", "On its way"),
-    "sent": Mark("good", "Sent"),
-    "failed": Mark("bad", "Failed again"),
-    "skipped": Mark("unknown", "Left out"),
+    "waiting": Mark("", _("Waiting")),
+    "released": Mark("info", _("On its way")),
+    "sent": Mark("good", _("Sent")),
+    "failed": Mark("bad", _("Failed again")),
+    "skipped": Mark("unknown", _("Left out")),
 }
 
 EVENT_TONE: Final[Mapping[str, str]] = {

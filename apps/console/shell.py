@@ -9,34 +9,55 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from apps.accounts.models import SavedView, User
 from apps.accounts.roles import permissions_of
+from apps.accounts.saved_views import clean_query, views_of
 from apps.breakers.selectors import BreakerSnapshot
 from apps.console.degradation import Degradation, degradation
 from apps.console.marks import PAUSED
 from apps.console.selectors.vitals import Vitals, vitals
-from apps.core import clock
-from apps.core.actor import PEOPLE_MANAGE
+from apps.console.words import words
+from apps.core import clock, language
+from apps.core.actor import AUDIT_READ
 from apps.outbox.selectors import Backlog, backlog
 from apps.services.models import Service
 
 THEME_COOKIE: Final = "opsportal_theme"
-THEMES: Final = (("", "System"), ("light", "Light"), ("dark", "Dark"))
+KEYS_COOKIE: Final = "opsportal_keys"
+# What goes there behind "g"; by the name of the page.
+GO: Final = {
+    "overview": "o",
+    "services": "s",
+    "outbox": "m",
+    "dead-letters": "d",
+    "replays": "r",
+    "templates": "t",
+    "audit": "a",
+    "settings": "e",
+}
+THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark")))
+ON_PHONE: Final = 4
 COMPONENTS: Final = (
-    "tokens base shell button badge card banner tile chart table filters form dialog toast timeline progress "
-    "empty menu diff"
+    "tokens base shell nav palette button badge card banner tile chart table filters form dialog toast "
+    "timeline progress empty menu diff audit outbox settings template"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPTS: Final = tuple(f"js/{name}.js" for name in ("toasts", "dialogs", "live", "times", "page"))
+SCRIPT_NAMES: Final = "words toasts dialogs live times page select passkeys palette keys"
+SCRIPTS: Final = tuple(f"js/{name}.js" for name in SCRIPT_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An entry of the navigation. ``means`` says in words what ``count`` counts."""
+    """An entry of the navigation. ``means`` says in words what ``count`` counts; ``key`` goes there behind ``g``."""
 
     url: str
     label: str
@@ -46,6 +67,18 @@ class Link:
     count: int = 0
     bad: bool = False
     means: str = ""
+    outside: bool = False
+    key: str = ""
+
+
+def link_of(view: SavedView) -> str:
+    """Where a saved view leads; empty when its page is no more."""
+    name, *args = view.page.split(":")
+    try:
+        url = reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
+    return f"{url}?{view.query}" if view.query else url
 
 
 class Portal:
@@ -65,6 +98,24 @@ class Portal:
         """light, dark, or empty to follow the system."""
         chosen = self.request.COOKIES.get(THEME_COOKIE, "")
         return chosen if chosen in dict(THEMES) else ""
+
+    @cached_property
+    def languages(self) -> list[tuple[str, str]]:
+        return language.languages()
+
+    @property
+    def language(self) -> str:
+        return translation.get_language() or language.ENGLISH
+
+    @property
+    def zone(self) -> str:
+        """``Asia/Jakarta (UTC+07:00)``."""
+        return language.label(timezone.get_current_timezone_name(), self.now)
+
+    @property
+    def words(self) -> str:
+        """What scripts say."""
+        return words()
 
     @cached_property
     def now(self) -> datetime:
@@ -115,26 +166,61 @@ class Portal:
     def navigation(self) -> list[Link]:
         unhealthy = len(self.degradation.unhealthy)
         return [
-            self._link("overview", "Overview", "pulse"),
-            self._link("services", "Services", "server-stack", count=unhealthy, bad=True, means="not healthy"),
-            self._link("outbox", "Outbox", "paper-airplane", count=self.waiting, means="waiting or on their way"),
+            self._link("overview", _("Overview"), "pulse"),
+            self._link("services", _("Services"), "server-stack", count=unhealthy, bad=True, means=_("not healthy")),
+            self._link("outbox", _("Outbox"), "paper-airplane", count=self.waiting, means=_("waiting or on their way")),
             self._link(
                 "dead-letters",
-                "Dead letters",
+                _("Dead letters"),
                 "inbox",
-                "Letters",
+                _("Letters"),
                 count=self.letters,
                 bad=True,
-                means="dead letters open",
+                means=_("dead letters open"),
             ),
-            self._link("replays", "Replays", "arrow-path"),
+            self._link("replays", _("Replays"), "arrow-path"),
         ]
+
+    @property
+    def go_links(self) -> list[Link]:
+        """What can be gone to by two keys."""
+        return [link for link in (*self.navigation, *self.system_links) if link.key]
+
+    @property
+    def keys_off(self) -> bool:
+        return self.request.COOKIES.get(KEYS_COOKIE) == "off"
+
+    @property
+    def beyond(self) -> list[Link]:
+        """What a phone's bar has no room for: it shows the first four and "More"."""
+        return [*self.navigation[ON_PHONE:], *self.system_links]
+
+    @property
+    def beyond_is_current(self) -> bool:
+        return any(link.current for link in self.beyond)
+
+    @cached_property
+    def saved_page(self) -> str:
+        """What this page is called in a saved view: its name, and its arguments behind colons."""
+        match = self.request.resolver_match
+        return ":".join([match.url_name or "", *map(str, match.kwargs.values())]) if match else ""
+
+    @cached_property
+    def saved_views(self) -> list[Link]:
+        """The person's views of this page."""
+        here = clean_query(self.request.GET.urlencode())
+        found = views_of(self.request.user, page=self.saved_page) if isinstance(self.request.user, User) else []
+        return [Link(link_of(view), view.name, "bookmark", current=view.query == here) for view in found]
+
+    @property
+    def save_view_url(self) -> str:
+        return f"{reverse('view-new')}?{urlencode({'page': self.saved_page, 'query': self.request.GET.urlencode()})}"
 
     def _link(self, name: str, label: str, icon: str, short: str = "", **facts: Any) -> Link:
         url = reverse(name)
         path = self.request.path
         current = path == url or (url != "/" and path.startswith(f"{url}/"))
-        return Link(url, label, icon, short or label, current=current, **facts)
+        return Link(url, label, icon, short or label, current=current, key=GO.get(name, ""), **facts)
 
     def _sandbox_url(self) -> str:
         host = self.request.get_host().rsplit(":", 1)[0]
@@ -142,12 +228,13 @@ class Portal:
 
     @cached_property
     def system_links(self) -> list[Link]:
-        links = []
+        links = [self._link("templates", _("Templates"), "document-text")]
+        if AUDIT_READ in self.permissions:
+            links.append(self._link("audit", _("Audit trail"), "clipboard-document-list"))
         if self.sandbox:
-            links.append(Link(self._sandbox_url(), "Sandbox", "beaker"))
+            links.append(Link(self._sandbox_url(), _("Sandbox"), "beaker", outside=True))
         links.append(Link(reverse("api-docs"), "API", "code-bracket"))
-        if PEOPLE_MANAGE in self.permissions:
-            links.append(Link(reverse("admin:index"), "Administration", "cog-6-tooth"))
+        links.append(self._link("settings", _("Settings"), "cog-6-tooth"))
         return links
 
 

@@ -12,6 +12,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.console.selectors.vitals import forget
@@ -22,10 +24,10 @@ from apps.core.http import client_ip
 from apps.core.live import is_live
 
 HEADINGS: Final = {
-    403: "Your role does not include this",
-    404: "This is not here",
-    409: "This has changed meanwhile",
-    422: "This cannot be done as it is",
+    403: gettext_lazy("Your role does not include this"),
+    404: gettext_lazy("This is not here"),
+    409: gettext_lazy("This has changed meanwhile"),
+    422: gettext_lazy("This cannot be done as it is"),
 }
 
 
@@ -71,10 +73,10 @@ def page(permission: str) -> Callable[[View], View]:
 def error_page(request: HttpRequest, error: PortalError) -> HttpResponse:
     """``error`` as a page, or in the dialog that was open."""
     context = {
-        "heading": HEADINGS.get(error.status, "This did not work"),
+        "heading": HEADINGS.get(error.status, _("This did not work")),
         "message": error.message,
         "back_url": back_url(request),
-        "crumbs": crumbs(("Overview", reverse("overview")), "Error"),
+        "crumbs": crumbs((_("Overview"), reverse("overview")), _("Error")),
     }
     template = "components/dialog_error.html" if is_htmx(request) else "console/error.html"
     return render(request, template, context, status=error.status)
@@ -92,10 +94,12 @@ def back_url(request: HttpRequest) -> str:
     return came.removeprefix(origin) if came.startswith(f"{origin}/") else reverse("overview")
 
 
-def done(request: HttpRequest, text: str, url: str) -> HttpResponse:
-    """Say what was done and go on to ``url``: a redirect, told to htmx in its own words."""
+def done(request: HttpRequest, text: str, url: str, *, undo: str = "") -> HttpResponse:
+    """Say what was done and go on to ``url``: a redirect, told to htmx in its own words. ``undo`` is the address
+    that a button beside these words posts to.
+    """
     forget()
-    messages.success(request, text)
+    messages.success(request, text, extra_tags=undo)
     if is_htmx(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
@@ -125,7 +129,7 @@ class Dialog:
     lead: str = ""
     consequences: tuple[str, ...] = ()
     button_class: str = "primary"
-    cancel_label: str = "Cancel"
+    cancel_label: str = ""
     blocked: bool = False
     template: str = "components/dialog.html"
     crumbs: tuple[tuple[str, str] | str, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Forbidden
 
 MESSAGES_READ: Final = "messages.read"
@@ -74,7 +76,9 @@ def require(actor: Actor, permission: str) -> None:
     """Raise :class:`Forbidden` unless ``actor`` holds ``permission``."""
     if not actor.may(permission):
         raise Forbidden(
-            f"{actor} may not do this: it needs the permission {permission}. "
-            "Ask a lead or an admin for a role or a key scope that has it.",
+            _(
+                "{who} may not do this: it needs the permission {permission}. "
+                "Ask a lead or an admin for a role or a key scope that has it."
+            ).format(who=actor, permission=permission),
             detail={"permission": permission},
         )

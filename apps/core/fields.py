@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
 
 from apps.core.errors import PortalError
 
@@ -43,6 +44,8 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # generic
             return cipher().decrypt(value.encode()).decode()
         except InvalidToken as error:
             raise DecryptionFailed(
-                f"{self.model.__name__}.{self.name} cannot be decrypted with any of ENCRYPTION_KEYS. "
-                "Put the key it was written with back into ENCRYPTION_KEYS, after the current one."
+                _(
+                    "{field} cannot be decrypted with any of ENCRYPTION_KEYS. "
+                    "Put the key it was written with back into ENCRYPTION_KEYS, after the current one."
+                ).format(field=f"{self.model.__name__}.{self.name}")
             ) from error

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 
 from apps.core.errors import PortalError, TooLarge
 
@@ -64,9 +65,16 @@ def _read_chunks(request: HttpRequest, limit: int) -> bytes:
 
 def _too_large(size: int, limit: int) -> TooLarge:
     return TooLarge(
-        f"The request body has {size} bytes or more; {limit} are allowed here. The payload (or json) of one "
-        f"message may have {settings.MAX_BODY_BYTES}.",
-        detail=[{"field": "payload", "message": f"a message body may have {settings.MAX_BODY_BYTES} bytes"}],
+        _(
+            "The request body has {size} bytes or more; {limit} are allowed here. The payload (or json) of one "
+            "message may have {most}."
+        ).format(size=size, limit=limit, most=settings.MAX_BODY_BYTES),
+        detail=[
+            {
+                "field": "payload",
+                "message": _("a message body may have {most} bytes").format(most=settings.MAX_BODY_BYTES),
+            }
+        ],
     )
 
 

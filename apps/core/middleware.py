@@ -33,6 +33,31 @@ class RequestContextMiddleware:
         return response
 
 
+# What no page of the portal uses, so that no page can be made to. Passkeys need the two of credentials.
+UNUSED_FEATURES = (
+    "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope hid "
+    "idle-detection magnetometer microphone midi payment screen-wake-lock serial usb web-share xr-spatial-tracking"
+)
+PERMISSIONS_POLICY = ", ".join(
+    [f"{name}=()" for name in UNUSED_FEATURES.split()]
+    + ["publickey-credentials-get=(self)", "publickey-credentials-create=(self)"]
+)
+
+
+class BrowserRulesMiddleware:
+    """Headers for every answer, also those that are given before Django's own security middleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+
 def new_traceparent() -> str:
     """A new W3C trace context, not sampled."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 
 from apps.core.errors import Invalid
 
@@ -32,14 +33,14 @@ def parse_cursor(text: str | int | None) -> int | None:
     except ValueError:
         value = 0
     if not 0 < value <= BIGGEST_ID:
-        raise Invalid.field("cursor", "is not one: take next_cursor of the page before, or leave it out")
+        raise Invalid.field("cursor", _("is not one: take next_cursor of the page before, or leave it out"))
     return value
 
 
 def page_by_id(rows: QuerySet[Row, Any], *, cursor: int | None, limit: int) -> Page[Row]:
     """Up to ``limit`` rows (1 to 500) with ids below ``cursor``, newest first."""
     if not 1 <= limit <= MAX_LIMIT:
-        raise Invalid.field("limit", f"must be from 1 to {MAX_LIMIT}")
+        raise Invalid.field("limit", _("must be from 1 to {most}").format(most=MAX_LIMIT))
     if cursor is not None:
         rows = rows.filter(pk__lt=cursor)
     found = list(rows.order_by("-pk")[: limit + 1])

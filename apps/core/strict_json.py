@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NoReturn
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Invalid, PortalError
 
 MAX_DEPTH: Final = 100
@@ -26,20 +28,21 @@ def parse(raw: bytes) -> Any:
     try:
         value = json.loads(raw.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise BadJson(f"The body is not UTF-8: byte {error.start} cannot be read.") from None
+        raise BadJson(_("The body is not UTF-8: byte {number} cannot be read.").format(number=error.start)) from None
     except json.JSONDecodeError as error:
-        raise BadJson(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        text = _("The body is not JSON: {problem} at line {line}, column {column}.")
+        raise BadJson(text.format(problem=error.msg, line=error.lineno, column=error.colno)) from None
     except RecursionError:
         raise _too_deep("body") from None
     except ValueError as error:  # a number of thousands of digits
-        raise BadJson(f"The body cannot be read: {error}.") from None
+        raise BadJson(_("The body cannot be read: {error}.").format(error=error)) from None
     if _needs_a_look(raw):
         _look_through(value)
     return value
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise BadJson(f"The body is not JSON: {word} is not a number in JSON.")
+    raise BadJson(_("The body is not JSON: {word} is not a number in JSON.").format(word=word))
 
 
 def _needs_a_look(raw: bytes) -> bool:
@@ -67,15 +70,15 @@ def _look_through(value: Any) -> None:
 
 def _check_text(text: str, at: tuple[str, ...]) -> None:
     if "\x00" in text:
-        raise Invalid.field(_name(at), "holds a NUL character, which cannot be stored: remove it")
+        raise Invalid.field(_name(at), _("holds a NUL character, which cannot be stored: remove it"))
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Invalid.field(_name(at), "is not valid Unicode: it holds half of a surrogate pair") from None
+        raise Invalid.field(_name(at), _("is not valid Unicode: it holds half of a surrogate pair")) from None
 
 
 def _too_deep(field: str) -> Invalid:
-    return Invalid.field(field, f"is nested deeper than {MAX_DEPTH} levels")
+    return Invalid.field(field, _("is nested deeper than {count} levels").format(count=MAX_DEPTH))
 
 
 def _name(at: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.core import clock
 from apps.core.errors import Invalid
@@ -84,7 +85,7 @@ def _short_scope(scope: str) -> str:
 
 def _checked_key(key: str) -> str:
     if not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
-        raise Invalid.field("idempotency_key", f"use 1 to {LONGEST_KEY} printable characters")
+        raise Invalid.field("idempotency_key", _("use 1 to {count} printable characters").format(count=LONGEST_KEY))
     return key
 
 
@@ -107,8 +108,10 @@ def _replayed(claim: store.Claim) -> Outcome | None:
         return None
     if found.payload_hash != claim.payload_hash:
         raise KeyReused(
-            f"The idempotency key {claim.key!r} was used before with other content. Use a new key for a new request.",
-            detail=[{"field": "idempotency_key", "message": "was used before with other content"}],
+            _("The idempotency key {key} was used before with other content. Use a new key for a new request.").format(
+                key=repr(claim.key)
+            ),
+            detail=[{"field": "idempotency_key", "message": _("was used before with other content")}],
         )
     if found.finished_at is None:
         raise _in_flight(claim)
@@ -127,8 +130,10 @@ def _take_over(found: IdempotencyRecord, claim: store.Claim) -> None:
 
 def _in_flight(claim: store.Claim) -> InFlight:
     return InFlight(
-        f"A request with the idempotency key {claim.key!r} is being worked on. Try again in a moment.",
-        detail=[{"field": "idempotency_key", "message": "its first use is not finished"}],
+        _("A request with the idempotency key {key} is being worked on. Try again in a moment.").format(
+            key=repr(claim.key)
+        ),
+        detail=[{"field": "idempotency_key", "message": _("its first use is not finished")}],
     )
 
 
@@ -143,7 +148,7 @@ def clean_expired(*, batches: int = 50) -> int:
     """Remove records past their time, in batches so that no transaction is long. Gives how many."""
     now, removed = clock.now(), 0
     over = Q(expires_at__lte=now) & (Q(finished_at__isnull=False) | Q(claimed_until__lte=now))
-    for _ in range(batches):
+    for _batch in range(batches):
         ids = list(
             IdempotencyRecord.objects.filter(over).order_by("expires_at").values_list("pk", flat=True)[:CLEAN_BATCH]
         )

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from apps.channels.acceptance import check_message
 from apps.core.errors import Invalid
-from apps.outbox.models import MessageTemplate
-from apps.outbox.rendering import RenderingFailed, render
+from apps.outbox.rendering import RenderingFailed, render, render_line
+from apps.outbox.templating.choosing import Chosen, NoTemplate, choose
+from apps.outbox.templating.tags import MAX_REFERENCE
 
 MAX_HEADERS: Final = 50
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -62,7 +63,7 @@ class NewMessage:
 FIELD_NAMES: Final = frozenset(field.name for field in fields(NewMessage))
 LIMITS: Final = {
     "tenant_id": 64,
-    "template": 100,
+    "template": MAX_REFERENCE,
     "content_type": 100,
     "ordering_key": 255,
     "idempotency_key": 255,
@@ -79,7 +80,7 @@ class Checked:
 
     message: NewMessage
     json_text: str | None
-    template_version: int | None
+    template: Chosen | None
 
 
 class Problems(list[dict[str, str]]):
@@ -103,8 +104,11 @@ def from_mapping(item: Mapping[str, Any]) -> NewMessage:
     return NewMessage(**item)
 
 
-def check(message: NewMessage, channel: str) -> Checked:
-    """Check everything that can be known without sending; raises :class:`Invalid` with all problems."""
+def check(message: NewMessage, channel: str, *, chosen: Chosen | None = None) -> Checked:
+    """Check everything that can be known without sending; raises :class:`Invalid` with all problems.
+
+    ``chosen`` is the version of its template when that is decided already.
+    """
     problems = Problems()
     _check_texts(message, problems)
     _check_numbers(message, problems)
@@ -117,9 +121,9 @@ def check(message: NewMessage, channel: str) -> Checked:
         )
     )
     json_text = _check_body(message, problems)
-    version = _check_template(message, problems)
+    template = _check_template(message, channel, chosen, problems)
     problems.stop_if_any()
-    return Checked(message, json_text, version)
+    return Checked(message, json_text, template)
 
 
 def _check_texts(message: NewMessage, problems: Problems) -> None:
@@ -216,34 +220,49 @@ def _serialised(message: NewMessage, problems: Problems) -> str | None:
     return text
 
 
-def _check_template(message: NewMessage, problems: Problems) -> int | None:
+def _check_template(message: NewMessage, channel: str, chosen: Chosen | None, problems: Problems) -> Chosen | None:
     """Render once, so that a template that cannot work is refused now rather than dead-lettered later."""
     data = message.body_data or {}
+    if not _check_data(data, problems):
+        return None
+    if not message.template:
+        if message.body_template and not problems:
+            _try(problems, "body_template", message.body_template, data, html="html" in message.content_type)
+        return None
+    try:
+        chosen = chosen or choose(message.template, channel=channel, data=data)
+    except NoTemplate as error:
+        problems.add("template", str(error))
+        return None
+    if not problems:
+        kind = message.content_type or chosen.text.content_type
+        _try(problems, "template", chosen.text.body, data, html="html" in kind)
+        if chosen.text.subject and not message.subject:
+            _try(problems, "template", chosen.text.subject, data, line=True)
+    return chosen
+
+
+def _try(
+    problems: Problems, field: str, source: str, data: Mapping[str, Any], *, html: bool = False, line: bool = False
+) -> None:
+    try:
+        render_line(source, data) if line else render(source, data, html=html)
+    except RenderingFailed as error:
+        problems.add(field, str(error))
+
+
+def _check_data(data: Any, problems: Problems) -> bool:
     if not isinstance(data, Mapping):
         problems.add("body_data", "must be an object")
-        return None
+        return False
     text = _stored_text(data)
     if text is None:
         problems.add("body_data", "holds a NUL character or is not valid JSON: remove or correct it")
-        return None
+        return False
     if len(text.encode()) > settings.MAX_BODY_BYTES:
         problems.add("body_data", f"is larger than {settings.MAX_BODY_BYTES} bytes")
-        return None
-    field, source, version = "body_template", message.body_template, None
-    html = "html" in message.content_type
-    if message.template:
-        field = "template"
-        found = newest_template(message.template)
-        if found is None:
-            problems.add("template", f"there is no template named {message.template!r}")
-            return None
-        source, version, html = found.body, found.version, "html" in found.content_type
-    if source and not problems:
-        try:
-            render(source, data, html=html)
-        except RenderingFailed as error:
-            problems.add(field, str(error))
-    return version
+        return False
+    return True
 
 
 def _stored_text(data: Any) -> str | None:
@@ -254,8 +273,3 @@ def _stored_text(data: Any) -> str | None:
     except (TypeError, ValueError, RecursionError):
         return None
     return None if NUL_ESCAPE.search(text) else text
-
-
-def newest_template(name: str) -> MessageTemplate | None:
-    """The newest version of a named template."""
-    return MessageTemplate.objects.filter(name=name).order_by("-version").first()

@@ -12,8 +12,10 @@ import structlog
 from django.db import transaction
 from django.db.models import Min
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from apps.audit.services import record
+from apps.core import human
 from apps.core.actor import MESSAGES_WRITE, Actor, require
 from apps.core.clock import now
 from apps.core.errors import Conflict, NotFound
@@ -102,56 +104,62 @@ def let_next_go(service: str, ordering_key: str) -> None:
 def _locked(message_id: int) -> Message:
     message = Message.objects.select_for_update().only(*COLUMNS).filter(pk=message_id).first()
     if message is None:
-        raise NotFound(f"There is no message {message_id}. It may have been pruned.")
+        raise NotFound(_("There is no message {id}. It may have been pruned.").format(id=message_id))
     return message
 
 
 def _change(message: Message, **changes: Any) -> None:
     """Change the row only if it still waits, whatever the database's locks are worth."""
     if not Message.objects.filter(pk=message.pk, status__in=WAITING).update(**changes):
-        raise Conflict(f"Message {message.pk} was taken by a worker just now. Look again in a moment.")
+        text = _("Message {id} was taken by a worker just now. Look again in a moment.")
+        raise Conflict(text.format(id=message.pk))
 
 
 def _why_not_cancelled(message: Message) -> str:
     if message.status == MessageStatus.SENDING:
-        return (
-            f"Message {message.pk} is on its way right now ({_worker(message)}), so it cannot be stopped. "
+        text = _(
+            "Message {id} is on its way right now ({worker}), so it cannot be stopped. "
             "Wait for this attempt to end; if it fails, the message waits again and can be cancelled."
         )
+        return text.format(id=message.pk, worker=_worker(message))
     if message.status == MessageStatus.DLQ:
-        return f"Message {message.pk} is a dead letter: nothing will send it. Discard {_letter(message)} to close it."
+        text = _("Message {id} is a dead letter: nothing will send it. Discard {letter} to close it.")
+        return text.format(id=message.pk, letter=_letter(message))
     return _ended(message)
 
 
 def _why_not_retried(message: Message) -> str:
     if message.status == MessageStatus.SENDING:
-        return f"Message {message.pk} is being tried right now ({_worker(message)}). Wait for this attempt to end."
+        text = _("Message {id} is being tried right now ({worker}). Wait for this attempt to end.")
+        return text.format(id=message.pk, worker=_worker(message))
     if message.status == MessageStatus.DLQ:
-        return f"Message {message.pk} is a dead letter and out of attempts. Replay {_letter(message)} to send it again."
-    if message.status in WAITING:
-        return (
-            f"Message {message.pk} expired at {message.expires_at:%Y-%m-%d %H:%M:%S} UTC, so it must not be sent any "
-            "more. Accept a new message instead."
-        )
+        text = _("Message {id} is a dead letter and out of attempts. Replay {letter} to send it again.")
+        return text.format(id=message.pk, letter=_letter(message))
+    if message.status in WAITING and message.expires_at is not None:
+        text = _("Message {id} expired at {time}, so it must not be sent any more. Accept a new message instead.")
+        return text.format(id=message.pk, time=human.exact(message.expires_at))
     return _ended(message)
 
 
 def _worker(message: Message) -> str:
-    lease = f", lease until {message.lease_until:%H:%M:%S} UTC" if message.lease_until else ""
-    return f"{message.claimed_by or 'a worker'}{lease}"
+    worker = message.claimed_by or _("a worker")
+    if message.lease_until is None:
+        return worker
+    until = human.clock_in_zone(message.lease_until, now())
+    return _("{worker}, lease until {time}").format(worker=worker, time=until)
 
 
 def _letter(message: Message) -> str:
     letter = DeadLetter.objects.filter(message_id=message.pk, state=DeadLetterState.OPEN).order_by("-id").first()
-    return f"dead letter {letter.pk}" if letter else "its dead letter"
+    return _("dead letter {id}").format(id=letter.pk) if letter else _("its dead letter")
 
 
 def _ended(message: Message) -> str:
     at = message.sent_at or message.settled_at
-    when = f" at {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
-    word = {
-        MessageStatus.SENT: "was sent",
-        MessageStatus.CANCELLED: "was cancelled",
-        MessageStatus.EXPIRED: "expired",
+    when = human.exact(at) if at else _("an unknown time")
+    text = {
+        MessageStatus.SENT: _("Message {id} was sent at {time}: there is nothing left to do with it."),
+        MessageStatus.CANCELLED: _("Message {id} was cancelled at {time}: there is nothing left to do with it."),
+        MessageStatus.EXPIRED: _("Message {id} expired at {time}: there is nothing left to do with it."),
     }[MessageStatus(message.status)]
-    return f"Message {message.pk} {word}{when}: there is nothing left to do with it."
+    return text.format(id=message.pk, time=when)

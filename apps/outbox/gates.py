@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from apps.breakers.selectors import BreakerSnapshot, snapshot_all
+from django.utils.translation import gettext as _
+
+from apps.breakers.selectors import BreakerSnapshot, snapshots_of
+from apps.core import human
+from apps.core.clock import now
 from apps.outbox.models import DeliveryLane
 from apps.services.models import Service
 
@@ -51,29 +55,43 @@ class Gate:
 
     def __str__(self) -> str:
         if self.paused_at is not None:
-            return (
-                f"{self.service} is paused by {self.paused_by or 'someone'}: {self.paused_reason or 'no reason given'}"
-            )
+            text = _("{service} is paused by {who}: {reason}")
+            who, why = self.paused_by or _("someone"), self.paused_reason or _("no reason given")
+            return text.format(service=self.service, who=who, reason=why)
         if self.breaker == FORCED_OPEN:
-            until = f" until {self.override_until:%H:%M:%S} UTC" if self.override_until else ""
-            return f"the breaker of {self.service} is held open by {self.override_by or 'an operator'}{until}"
+            return self._held_open()
         if self.probing:
-            return f"the breaker of {self.service} is half-open: one message at a time is tried"
-        if self.breaker == OPEN:
-            wait = f", next try in {self.retry_in:.0f} s" if self.retry_in is not None else ""
-            return f"the breaker of {self.service} is open{wait}"
-        return f"{self.service} takes messages"
+            text = _("the breaker of {service} is half-open: one message at a time is tried")
+        elif self.breaker == OPEN and self.retry_in is not None:
+            text = _("the breaker of {service} is open, next try in {seconds} s")
+            return text.format(service=self.service, seconds=f"{self.retry_in:.0f}")
+        else:
+            text = _("the breaker of {service} is open") if self.breaker == OPEN else _("{service} takes messages")
+        return text.format(service=self.service)
+
+    def _held_open(self) -> str:
+        who = self.override_by or _("an operator")
+        if self.override_until is None:
+            return _("the breaker of {service} is held open by {who}").format(service=self.service, who=who)
+        text = _("the breaker of {service} is held open by {who} until {time}")
+        return text.format(service=self.service, who=who, time=human.clock_in_zone(self.override_until, now()))
 
 
 def gates(names: Iterable[str] | None = None) -> dict[str, Gate]:
     """The gates of the named services, or of all of them. A service that is gone is left out."""
-    services = Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names))
-    lanes = DeliveryLane.objects.in_bulk()
-    breakers = {snapshot.service: snapshot for snapshot in snapshot_all()}
-    return {row.name: _gate(row, lanes.get(row.name), breakers.get(row.name)) for row in services}
+    return gates_of(Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names)))
 
 
-def _gate(service: Service, lane: DeliveryLane | None, snapshot: BreakerSnapshot | None) -> Gate:
+def gates_of(services: Iterable[Service]) -> dict[str, Gate]:
+    """The gates of services that were read already."""
+    rows = list(services)
+    lanes = DeliveryLane.objects.in_bulk([row.name for row in rows])
+    breakers = {snapshot.service: snapshot for snapshot in snapshots_of(rows)}
+    return {row.name: gate_of(row, lanes.get(row.name), breakers.get(row.name)) for row in rows}
+
+
+def gate_of(service: Service, lane: DeliveryLane | None, snapshot: BreakerSnapshot | None) -> Gate:
+    """The gate, for who has looked up what it is made of."""
     limits = service.limits_policy
     return Gate(
         service=service.name,

@@ -25,6 +25,7 @@ COLUMNS: Final = {
     "body_data": "jsonb",
     "template": "text",
     "template_version": "int",
+    "template_id": "bigint",
     "json": "text",
     "payload": "text",
     "content_type": "text",
@@ -69,7 +70,7 @@ def _insert_statement(items: Sequence[Checked]) -> list[int]:
 
 
 def _row(checked: Checked) -> tuple[Any, ...]:
-    message = checked.message
+    message, chosen = checked.message, checked.template
     return (
         message.service,
         message.tenant_id,
@@ -77,8 +78,9 @@ def _row(checked: Checked) -> tuple[Any, ...]:
         message.subject,
         message.body_template,
         json.dumps(dict(message.body_data or {}), ensure_ascii=False, default=str),
-        message.template,
-        checked.template_version,
+        chosen.name if chosen else "",
+        chosen.version if chosen else None,
+        chosen.id if chosen else None,
         checked.json_text,
         message.payload,
         message.content_type,

@@ -29,22 +29,42 @@ UNSENT: Final = (MessageStatus.DLQ, MessageStatus.CANCELLED, MessageStatus.EXPIR
 
 
 class MessageTemplate(models.Model):
-    """A named template; each change is a new version and the newest is used."""
+    """One version of a named template, for one channel and in one language; its text is never changed.
+
+    A line of versions is (name, channel, language). Its active version is used, else the newest that is no draft.
+    An empty channel is one of every channel: those written before templates had one.
+    """
 
     name = models.CharField(max_length=100)
+    channel = models.CharField(max_length=16, blank=True, db_default="")
+    language = models.CharField(max_length=35, default="en", db_default="en")
     version = models.PositiveIntegerField(default=1)
-    subject = models.TextField(blank=True)
+    subject = models.TextField(blank=True, db_default="")
     body = models.TextField()
-    content_type = models.CharField(max_length=100, default="text/plain; charset=utf-8")
+    content_type = models.CharField(
+        max_length=100, default="text/plain; charset=utf-8", db_default="text/plain; charset=utf-8"
+    )
+    description = models.TextField(blank=True, db_default="")
+    sample_data: models.JSONField[Any, Any] = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField())
+    )
+    draft = models.BooleanField(default=False, db_default=False)
+    active = models.BooleanField(default=False, db_default=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
-    created_by = models.CharField(max_length=200, blank=True)
+    created_by = models.CharField(max_length=200, blank=True, db_default="")
 
     class Meta:
         db_table = "message_template"
-        constraints = [models.UniqueConstraint(fields=["name", "version"], name="template_name_version")]
+        constraints = [
+            models.UniqueConstraint(fields=["name", "channel", "language", "version"], name="template_version_once"),
+            models.UniqueConstraint(
+                fields=["name", "channel", "language"], name="template_active_once", condition=Q(active=True)
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.name} v{self.version}"
+        return f"{self.name} v{self.version} ({self.channel or 'any channel'}, {self.language})"
 
 
 class Message(models.Model):
@@ -68,6 +88,8 @@ class Message(models.Model):
     template = models.CharField(max_length=100, blank=True, db_default="")
     # Pinned when accepted, so that a retry sends what the first attempt sent.
     template_version = models.PositiveIntegerField(null=True, blank=True)
+    # The row of message_template: name and version alone do not say which channel and language.
+    template_id = models.BigIntegerField(null=True, blank=True)
     json = models.TextField(null=True, blank=True)
     payload = models.TextField(null=True, blank=True)
     content_type = models.CharField(max_length=100, blank=True, db_default="")
@@ -142,6 +164,12 @@ class Message(models.Model):
             models.Index(fields=["service", "-id"], name="outbox_service_newest"),
             models.Index(fields=["replay_id"], name="outbox_replay", condition=Q(replay_id__isnull=False)),
             models.Index(fields=["edited_from"], name="outbox_edited", condition=Q(edited_from__isnull=False)),
+            models.Index(fields=["template", "-id"], name="outbox_template", condition=~Q(template="")),
+            models.Index(
+                fields=["template_id", "-id"],
+                name="outbox_template_version",
+                condition=Q(template_id__isnull=False),
+            ),
             # For people who search. The last two are partial, so that accepting and delivering hardly meet them.
             models.Index(fields=["uid"], name="outbox_uid"),
             models.Index(fields=["created_at"], name="outbox_created"),

@@ -33,7 +33,11 @@ REMOVED_NODES: Final[tuple[type[nodes.Node], ...]] = (
 
 
 class RenderingFailed(Exception):
-    """A template that can never be rendered with this data; the text says why."""
+    """A template that can never be rendered with this data; the text says why, ``line`` where if that is known."""
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -92,13 +96,40 @@ def render(source: str, data: Mapping[str, Any], *, html: bool = False) -> str:
     try:
         return _bounded(_compiled(source, html), data)
     except TemplateSyntaxError as error:
-        raise RenderingFailed(f"line {error.lineno}: {error.message}") from error
+        raise RenderingFailed(f"line {error.lineno}: {error.message}", error.lineno) from error
     except UndefinedError as error:
-        raise RenderingFailed(f"{error.message}: put it into body_data or take it out of the template") from error
+        text = f"{error.message}: put it into body_data or take it out of the template"
+        raise RenderingFailed(text, _line_of(error)) from error
     except TemplateError as error:
-        raise RenderingFailed(str(error) or type(error).__name__) from error
+        raise RenderingFailed(str(error) or type(error).__name__, _line_of(error)) from error
     except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise RenderingFailed(f"{type(error).__name__}: {error}") from error
+        raise RenderingFailed(f"{type(error).__name__}: {error}", _line_of(error)) from error
+
+
+def render_line(source: str, data: Mapping[str, Any]) -> str:
+    """A subject: rendered like a body, on one line whatever the data holds."""
+    return " ".join(render(source, data).split())
+
+
+def parse(source: str) -> nodes.Template:
+    """The syntax tree; raises :class:`RenderingFailed` for what could not be rendered with any data."""
+    try:
+        _compiled(source, False)
+        return ENVIRONMENTS[False].parse(source)
+    except TemplateSyntaxError as error:
+        raise RenderingFailed(f"line {error.lineno}: {error.message}", error.lineno) from error
+    except (TemplateError, RecursionError) as error:
+        raise RenderingFailed(str(error) or type(error).__name__) from error
+
+
+def _line_of(error: BaseException) -> int | None:
+    """The deepest line of the template in the traceback, which Jinja2 has rewritten to the template's lines."""
+    step, line = error.__traceback__, None
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == "<template>":
+            line = step.tb_lineno
+        step = step.tb_next
+    return line
 
 
 def _bounded(template: Template, data: Mapping[str, Any]) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Max, Q, QuerySet
-
-from apps.core.errors import Invalid, NotFound
-from apps.core.pagination import Page, page_by_id
+from apps.core.errors import NotFound
 from apps.outbox.deadletters.selectors import (
     CauseSummary,
     LetterDetail,
@@ -25,14 +20,16 @@ from apps.outbox.deadletters.selectors import (
 )
 from apps.outbox.explain import why_waiting, why_waiting_many
 from apps.outbox.figures import Backlog, ServiceFigures, backlog, figures_by_service, service_figures
-from apps.outbox.models import Attempt, DeadLetter, Message, MessageStatus, ReplayItem
+from apps.outbox.models import Attempt, DeadLetter, Message, ReplayItem
 from apps.outbox.replays.selectors import Progress, get_replay, list_replays, progress, replay_items
+from apps.outbox.search import Looked, MessageFilters, list_messages
 
 __all__ = [
     "Backlog",
     "CauseSummary",
     "LetterDetail",
     "LetterFilters",
+    "Looked",
     "MessageDetail",
     "MessageFilters",
     "Progress",
@@ -57,10 +54,6 @@ __all__ = [
     "why_waiting_many",
 ]
 
-# Bodies may be a megabyte each; a list does not need them.
-BIG_COLUMNS: Final = ("payload", "json", "body_template", "body_data", "headers")
-# What no index answers is looked for among so many of the newest messages.
-SEARCH_WINDOW: Final = 200_000
 COMPARED: Final = (
     "service_id",
     "recipient",
@@ -78,82 +71,6 @@ COMPARED: Final = (
     "expires_at",
     "max_attempts",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFilters:
-    """What a list of messages shows; an empty value shows all.
-
-    ``query`` finds a message by its number, its wire id (``msg_...``) or its idempotency key; any other
-    text, and ``recipient``, is looked for in the newest 200,000 messages.
-    """
-
-    statuses: tuple[str, ...] = ()
-    service: str = ""
-    tenant_id: str = ""
-    recipient: str = ""
-    ordering_key: str = ""
-    idempotency_key: str = ""
-    source: str = ""
-    replay_id: int | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    query: str = ""
-
-    def queryset(self) -> QuerySet[Message]:
-        """Raises :class:`Invalid` for a status there is none of."""
-        unknown = [status for status in self.statuses if status not in MessageStatus.values]
-        if unknown:
-            raise Invalid.field("status", f"{unknown[0][:40]!r} is not one of {', '.join(MessageStatus.values)}")
-        exact: dict[str, Any] = {
-            "service_id": self.service,
-            "tenant_id": self.tenant_id,
-            "ordering_key": self.ordering_key,
-            "idempotency_key": self.idempotency_key,
-            "source": self.source,
-            "replay_id": self.replay_id,
-            "status__in": self.statuses,
-            "created_at__gte": self.created_after,
-            "created_at__lt": self.created_before,
-        }
-        rows = Message.objects.filter(**{name: value for name, value in exact.items() if value not in ("", None, ())})
-        if self.recipient:
-            rows = rows.filter(_recent(), recipient__icontains=_clean(self.recipient))
-        return rows.filter(_search(_clean(self.query))) if self.query.strip() else rows
-
-
-def _clean(text: str) -> str:
-    return text.replace("\x00", "").strip()
-
-
-def _recent() -> Q:
-    newest = Message.objects.aggregate(newest=Max("id"))["newest"] or 0
-    return Q(pk__gt=newest - SEARCH_WINDOW)
-
-
-def _search(text: str) -> Q:
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return Q(pk=int(text))
-    wire_id = _wire_uid(text)
-    if wire_id is not None:
-        return Q(uid=wire_id)
-    if Message.objects.filter(idempotency_key=text).exclude(idempotency_key="").exists():
-        return Q(idempotency_key=text)
-    return _recent() & (Q(recipient__icontains=text) | Q(subject__icontains=text) | Q(last_error__icontains=text))
-
-
-def _wire_uid(text: str) -> uuid.UUID | None:
-    if not text.startswith("msg_"):
-        return None
-    try:
-        return uuid.UUID(hex=text.removeprefix("msg_"))
-    except ValueError:
-        return None
-
-
-def list_messages(filters: MessageFilters, *, cursor: int | None = None, limit: int = 50) -> Page[Message]:
-    """A page of messages without their bodies, newest first."""
-    return page_by_id(filters.queryset().defer(*BIG_COLUMNS), cursor=cursor, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Invalid
 from apps.services.channel_checks import checked_settings
 from apps.services.models import Channel, Criticality, Service
@@ -46,13 +48,17 @@ def check_definition(given: Mapping[str, Any]) -> Definition:
 def unknown_key(name: str, known: tuple[str, ...]) -> dict[str, str]:
     """The problem of a key nobody knows, with a guess at what was meant."""
     close = difflib.get_close_matches(str(name), known, n=1)
-    guess = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}"
-    return {"field": str(name), "message": f"is not a known key. {guess}"}
+    text = (
+        _("is not a known key. Did you mean {close}?").format(close=close[0])
+        if close
+        else _("is not a known key. Known: {known}").format(known=", ".join(known))
+    )
+    return {"field": str(name), "message": text}
 
 
 def _check_texts(found: Definition) -> Problems:
     return [
-        {"field": name, "message": f"must be one line of text, at most {longest} characters"}
+        {"field": name, "message": _("must be one line of text, at most {most} characters").format(most=longest)}
         for name, longest in TEXTS.items()
         if not isinstance(found[name], str) or len(found[name]) > longest or not found[name].isprintable()
     ] + _check_runbook(found["runbook_url"])
@@ -60,7 +66,7 @@ def _check_texts(found: Definition) -> Problems:
 
 def _check_runbook(url: Any) -> Problems:
     if isinstance(url, str) and url and not url.startswith(("https://", "http://", "/")):
-        return [{"field": "runbook_url", "message": "must begin with https:// or http://"}]
+        return [{"field": "runbook_url", "message": _("must begin with https:// or http://")}]
     return []
 
 
@@ -69,21 +75,23 @@ def _check_choices(found: Definition) -> Problems:
     if found["criticality"] not in Criticality.values:
         problems.append(_not_one_of("criticality", found["criticality"], Criticality.values))
     if "channel" not in found:
-        problems.append({"field": "channel", "message": f"is missing. Use one of {', '.join(Channel.values)}"})
+        text = _("is missing. Use one of {known}").format(known=", ".join(Channel.values))
+        problems.append({"field": "channel", "message": text})
     elif found["channel"] not in Channel.values:
         problems.append(_not_one_of("channel", found["channel"], Channel.values))
     return problems
 
 
 def _not_one_of(field: str, value: Any, known: list[str]) -> dict[str, str]:
-    return {"field": field, "message": f"{value!r} is not known. Use one of {', '.join(known)}"}
+    text = _("{value!r} is not known. Use one of {known}").format(value=value, known=", ".join(known))
+    return {"field": field, "message": text}
 
 
 def _check_policies(found: Definition) -> Problems:
     problems: Problems = []
     for name, policy in POLICIES.items():
         if not isinstance(found[name], Mapping):
-            problems.append({"field": name, "message": "must be a mapping of options"})
+            problems.append({"field": name, "message": _(_("must be a mapping of options"))})
             continue
         problems += _problems_of(policy.parse, found[name], at=name)
     return problems

@@ -90,6 +90,28 @@ class Service(models.Model):
         return list(dict.fromkeys(secret for secret in found if secret))
 
 
+class ServiceVersion(models.Model):
+    """What a service was defined as, change by change, so that an earlier one can be looked at and brought back.
+
+    ``version`` is the service's config_version; pausing raises that too, so numbers may be missing here.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="versions")
+    version = models.PositiveIntegerField()
+    definition: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=200, blank=True, db_default="")
+    reason = models.TextField(blank=True, db_default="")
+
+    class Meta:
+        db_table = "service_version"
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["service", "version"], name="service_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.service_id} {self.version}"
+
+
 def environment_secret(name: str) -> str:
     """The value of an environment variable, or of the file its ``_FILE`` twin names; empty if neither."""
     if not name:

@@ -5,8 +5,10 @@ Seconds everywhere. Every error names the field as it stands in config/services.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, Self
 
+from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from apps.core.errors import Invalid
@@ -29,14 +31,29 @@ class Policy(BaseModel):
 def problems_of(error: ValidationError, at: str) -> list[dict[str, str]]:
     """Pydantic's problems with the path people know them by, in words for people."""
     return [
-        {"field": ".".join([at, *map(str, item["loc"])]).strip("."), "message": _words(item["type"], item["msg"])}
-        for item in error.errors(include_url=False, include_context=False)
+        {"field": ".".join([at, *map(str, item["loc"])]).strip("."), "message": _words(item)}
+        for item in error.errors(include_url=False)
     ]
 
 
-def _words(kind: str, message: str) -> str:
-    known = {"extra_forbidden": "is not a known option", "missing": "is required"}
-    return known.get(kind) or message.removeprefix("Value error, ").replace("Input should", "should")
+def _words(item: Any) -> str:
+    """Pydantic's own words where people have none of theirs."""
+    said = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    pattern = PATTERNS.get(item["type"])
+    return pattern().format(**item.get("ctx", {})) if pattern else said
+
+
+PATTERNS: Final[Mapping[str, Callable[[], str]]] = {
+    "extra_forbidden": lambda: _("is not a known option"),
+    "missing": lambda: _("is required"),
+    "greater_than": lambda: _("should be greater than {gt}"),
+    "greater_than_equal": lambda: _("should be greater than or equal to {ge}"),
+    "less_than": lambda: _("should be less than {lt}"),
+    "less_than_equal": lambda: _("should be less than or equal to {le}"),
+    "int_type": lambda: _("should be a valid integer"),
+    "float_type": lambda: _("should be a valid number"),
+    "literal_error": lambda: _("should be {expected}"),
+}
 
 
 class RetryPolicy(Policy):
@@ -72,7 +89,7 @@ class BreakerPolicy(Policy):
     @model_validator(mode="after")
     def _probes_can_succeed(self) -> Self:
         if self.success_threshold is not None and self.success_threshold > self.half_open_permits:
-            raise ValueError("success_threshold is larger than half_open_permits, so it could never close")
+            raise ValueError(_("success_threshold is larger than half_open_permits, so it could never close"))
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from apps.core.errors import NotFound
 from apps.services.models import Service
@@ -17,6 +18,7 @@ def get_service(name: str) -> Service:
     """The service; raises :class:`NotFound` with the names there are."""
     service = Service.objects.filter(pk=name).first()
     if service is None:
-        known = ", ".join(Service.objects.values_list("name", flat=True)[:20]) or "none yet"
-        raise NotFound(f"There is no service named {name!r}. Configured: {known}.", detail={"service": name})
+        known = ", ".join(Service.objects.values_list("name", flat=True)[:20]) or _("none yet")
+        text = _("There is no service named {name!r}. Configured: {known}.")
+        raise NotFound(text.format(name=name, known=known), detail={"service": name})
     return service

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.audit.services import changed_fields, record
 from apps.core import actor as may
@@ -16,13 +17,14 @@ from apps.services.definition import FIELDS, check_definition, definition_of, st
 from apps.services.models import Service
 from apps.services.shown import shown_definition
 from apps.services.signals import announce
+from apps.services.versions import keep_version, version_of
 
 
 def locked(name: str) -> Service:
     """The service, held against other changes until the transaction ends; raises :class:`NotFound`."""
     service = Service.objects.select_for_update().filter(pk=name).first()
     if service is None:
-        raise NotFound(f"There is no service named {name!r}.", detail={"service": name})
+        raise NotFound(_("There is no service named {name!r}.").format(name=name), detail={"service": name})
     return service
 
 
@@ -31,12 +33,13 @@ def create_service(*, name: str, definition: Mapping[str, Any], actor: Actor, re
     """Add a service that is not in config/services.yaml. Raises Invalid (fields named) and Conflict."""
     require(actor, may.SERVICES_EDIT)
     if not Service.NAME.fullmatch(name):
-        raise Invalid.field("name", "use lower-case letters, digits, - and _, beginning with a letter, at most 64")
+        raise Invalid.field("name", _("use lower-case letters, digits, - and _, beginning with a letter, at most 64"))
     if Service.objects.filter(pk=name).exists():
-        raise Conflict(f"There is already a service named {name}.", detail={"service": name})
+        raise Conflict(_("There is already a service named {name}.").format(name=name), detail={"service": name})
     service = Service(name=name, config_version=1)
     store_definition(service, check_definition(definition))
     service.save(force_insert=True)
+    keep_version(service, by=str(actor), reason=reason)
     _record(service, actor, "service.created", after=shown_definition(service), reason=reason)
     return service
 
@@ -56,19 +59,30 @@ def update_service(
         raise Invalid.fields(unknown)
     service = locked(name)
     _refuse_stale(service, seen_version)
-    before = shown_definition(service)
+    before, was, was_version = shown_definition(service), definition_of(service), service.config_version
     store_definition(service, check_definition({**definition_of(service), **changes}))
     old, new = changed_fields(before, shown_definition(service))
-    if old or new:
+    # A value that is masked everywhere else (a header with a token) counts as changed, too.
+    if old or new or was != definition_of(service):
         _bump(service)
+        keep_version(service, by=str(actor), reason=reason, before=(was_version, was))
         _record(service, actor, "service.changed", before=old, after=new, reason=reason)
     return service
 
 
+@transaction.atomic
+def restore_version(*, name: str, version: int, actor: Actor, reason: str, seen_version: int | None = None) -> Service:
+    """Bring the settings of an earlier version back, as a new change. Raises as :func:`update_service` does."""
+    require(actor, may.SERVICES_EDIT)
+    kept = version_of(name, version)
+    return update_service(name=name, changes=kept.definition, actor=actor, reason=reason, seen_version=seen_version)
+
+
 def _refuse_stale(service: Service, seen_version: int | None) -> None:
     if seen_version is not None and seen_version != service.config_version:
+        text = _("{name} was changed by someone else meanwhile. Reload, look at what changed, and edit again.")
         raise Conflict(
-            f"{service.name} was changed by someone else meanwhile. Reload, look at what changed, and edit again.",
+            text.format(name=service.name),
             detail={"seen_version": seen_version, "config_version": service.config_version},
         )
 
@@ -88,7 +102,7 @@ def pause(*, name: str, actor: Actor, reason: str) -> Service:
     """Stop delivering to a service; accepting goes on. Pausing a paused one changes nothing."""
     require(actor, may.SERVICES_PAUSE)
     if not reason.strip():
-        raise Invalid.field("reason", "say why, for whoever finds the service paused")
+        raise Invalid.field("reason", _("say why, for whoever finds the service paused"))
     service = locked(name)
     if service.paused_at is not None:
         return service
@@ -118,9 +132,9 @@ def rotate_secret(*, name: str, secret: str, actor: Actor, reason: str = "") -> 
     require(actor, may.SERVICES_EDIT)
     service = locked(name)
     if not secret or len(secret) > 10_000 or "\x00" in secret:
-        raise Invalid.field("secret", "must be text of 1 to 10000 characters without NUL")
+        raise Invalid.field("secret", _("must be text of 1 to 10000 characters without NUL"))
     if secret == service.secret:
-        raise Invalid.field("secret", "is the current secret already")
+        raise Invalid.field("secret", _("is the current secret already"))
     service.secret, service.previous_secret = secret, service.secret
     _bump(service)
     _record(service, actor, "service.secret_rotated", reason=reason)

@@ -26,6 +26,7 @@ from apps.services.models import Service
 from apps.services.services import pause
 from apps.services.shown import shown_definition, shown_value
 from apps.services.signals import announce
+from apps.services.versions import keep_version
 from apps.services.yamlfile import ServicesFile, read_services_file
 
 
@@ -139,11 +140,13 @@ def _apply(plan: ServicePlan, service: Service | None, actor: Actor, path: Path)
 
 def _store(plan: ServicePlan, service: Service, actor: Actor, reason: str) -> None:
     before = None if plan.kind == "new" else shown_definition(service)
+    was = (service.config_version, definition_of(service))
     store_definition(service, plan.definition)
     service.file_state = plan.file_state
     if before is not None:
         service.config_version += 1
     service.save(force_insert=before is None)
+    keep_version(service, by=str(actor), reason=reason, before=None if before is None else was)
     after = shown_definition(service)
     paths = {change.path.partition(".")[0] for change in plan.changes}
     record(

@@ -26,7 +26,10 @@
     if (event.detail.target !== body) return;
     const content = body.querySelector("[data-dialog-wide]");
     dialog.classList.toggle("wide", Boolean(content));
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) {
+      opener = opener || document.activeElement;
+      dialog.showModal();
+    }
     const focus = body.querySelector("[aria-invalid=true]") || body.querySelector("[autofocus]");
     if (focus) focus.focus();
     dispatchEvent(new Event("portal:dialog"));
@@ -49,14 +52,14 @@
   document.addEventListener("htmx:responseError", (event) => {
     if (event.detail.requestConfig.headers["X-Live"]) return;
     document.dispatchEvent(new CustomEvent("portal:toast", {
-      detail: `The portal answered ${event.detail.xhr.status}; nothing was changed. Try again in a moment.`,
+      detail: window.portalWords("answered", { status: String(event.detail.xhr.status) }),
     }));
   });
 
   document.addEventListener("htmx:sendError", (event) => {
     if (event.detail.requestConfig.headers["X-Live"]) return;
     document.dispatchEvent(new CustomEvent("portal:toast", {
-      detail: "The portal cannot be reached; nothing was changed. Is the network up?",
+      detail: window.portalWords("unreachable"),
     }));
   });
 })();

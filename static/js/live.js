@@ -1,13 +1,14 @@
-// Keeps live regions fresh: asks the page's own address every 2 s while it is looked at, every 15 s when hidden.
+// Keeps live regions fresh: asks the page's own address every second while it is looked at, every 15 s when hidden.
 // The server answers 304, or the regions that differ; htmx swaps them out of band. A region is left alone while
 // somebody types or selects text in it, and focus and sideways scroll survive a swap.
 (() => {
   "use strict";
-  const FAST = 2000;
+  const FAST = 1000;
   const SLOW = 15000;
   const STALE = 10000;
   const indicator = document.getElementById("live");
   if (!indicator) return;
+  const say = window.portalWords;
   const word = indicator.querySelector(".live-word");
   const announcer = document.getElementById("announcer");
   let last = Date.now();
@@ -40,10 +41,9 @@
     const wasStale = stale;
     stale = age > STALE && !document.hidden;
     indicator.dataset.state = stale ? "stale" : "live";
-    const seconds = Math.round(age / 1000);
-    word.textContent = stale ? `not updated for ${seconds} s` : `live · ${seconds} s ago`;
+    word.textContent = say(stale ? "stale" : "live", { time: say("seconds", { number: Math.round(age / 1000) }) });
     if (stale !== wasStale) {
-      announcer.textContent = stale ? "This page is not being updated. What it shows is old." : "This page is live again.";
+      announcer.textContent = say(stale ? "stale_now" : "live_again");
     }
   };
 
@@ -122,6 +122,9 @@
     if (!requestConfig || !requestConfig.headers["X-Live"]) return;
     // A redirect to the log-in page: the session has ended, and only a real navigation helps.
     if (xhr.responseURL && new URL(xhr.responseURL).pathname === "/login") location.reload();
+    // The language was changed in another tab: half a page in each would be worse than a reload.
+    const language = xhr.getResponseHeader("Content-Language");
+    if (language && language !== document.documentElement.lang) location.reload();
     if (xhr.status === 200 || xhr.status === 304) last = Date.now();
     show();
   });

@@ -1,15 +1,8 @@
-// Small things of every page: Ctrl-K, menus that close, the theme without a reload, copying, selecting rows.
+// Small things of every page: menus that close, the theme without a reload, copying.
 (() => {
   "use strict";
 
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-      const search = document.getElementById("search");
-      if (!search || !search.offsetParent) return;
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
     if (event.key === "Escape") {
       document.querySelectorAll("details.menu[open]").forEach((menu) => {
         menu.open = false;
@@ -58,37 +51,8 @@
     await copy(button.dataset.copy);
     button.focus();
     button.classList.add("copied");
-    document.getElementById("announcer").textContent = "Copied.";
+    document.getElementById("announcer").textContent = window.portalWords("copied");
     setTimeout(() => button.classList.remove("copied"), 1500);
-  });
-
-  // Rows that are selected show the bar that says how many, and what can be done with them.
-  document.querySelectorAll("form[data-select]").forEach((form) => {
-    const bar = form.querySelector("[data-selection]");
-    const count = form.querySelector("[data-selection-count]");
-    const all = form.querySelector("[data-select-all]");
-    const boxes = [...form.querySelectorAll("input[name=ids]")];
-    let lastBox = null;
-    const show = () => {
-      const chosen = boxes.filter((box) => box.checked).length;
-      bar.hidden = chosen === 0;
-      count.textContent = chosen === 1 ? "1 letter selected" : `${chosen} letters selected`;
-      all.checked = chosen > 0 && chosen === boxes.length;
-      all.indeterminate = chosen > 0 && chosen < boxes.length;
-    };
-    all.addEventListener("change", () => {
-      boxes.forEach((box) => { box.checked = all.checked; });
-      show();
-    });
-    boxes.forEach((box) => box.addEventListener("click", (event) => {
-      if (event.shiftKey && lastBox) {
-        const [from, to] = [boxes.indexOf(lastBox), boxes.indexOf(box)].sort((one, other) => one - other);
-        boxes.slice(from, to + 1).forEach((between) => { between.checked = box.checked; });
-      }
-      lastBox = box;
-      show();
-    }));
-    show();
   });
 
   // Filters with few choices apply at once.

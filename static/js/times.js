@@ -1,21 +1,23 @@
 // Lets the text of <time data-time> run on between two answers of the server. The same words as apps/core/human.py.
 (() => {
   "use strict";
-  const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+  const say = window.portalWords;
+  const UNITS = [[86400, "days", 3600, "hours"], [3600, "hours", 60, "minutes"], [60, "minutes", 1, "seconds"]];
+  const count = (name, seconds, size) => say(name, { number: Math.floor(seconds / size) });
 
   const span = (seconds) => {
     const whole = Math.max(0, Math.floor(seconds));
     for (const [size, name, smaller, smallName] of UNITS) {
       if (whole < size) continue;
-      const rest = Math.floor((whole % size) / smaller);
-      return `${Math.floor(whole / size)} ${name}${rest ? ` ${rest} ${smallName}` : ""}`;
+      const rest = whole % size;
+      return count(name, whole, size) + (rest >= smaller ? ` ${count(smallName, rest, smaller)}` : "");
     }
-    return `${whole} s`;
+    return count("seconds", whole, 1);
   };
 
   const coarse = (seconds) => {
-    for (const [size, name] of UNITS) if (seconds >= size) return `${Math.floor(seconds / size)} ${name}`;
-    return `${Math.max(0, Math.floor(seconds))} s`;
+    const unit = UNITS.find(([size]) => seconds >= size);
+    return unit ? count(unit[1], seconds, unit[0]) : count("seconds", Math.max(0, seconds), 1);
   };
 
   const countdown = (seconds) => {
@@ -24,7 +26,7 @@
   };
 
   const WORDS = {
-    ago: (seconds) => (seconds < 0 ? `in ${coarse(-seconds)}` : `${coarse(seconds)} ago`),
+    ago: (seconds) => say(seconds < 0 ? "in" : "ago", { time: coarse(Math.abs(seconds)) }),
     age: (seconds) => span(seconds),
     until: (seconds) => countdown(-seconds),
   };
@@ -37,11 +39,12 @@
 
   const tick = () => {
     const moment = Date.now() - skew;
+    const nothing = span(0);
     for (const element of document.querySelectorAll("time[data-time]")) {
       const words = WORDS[element.dataset.time];
       if (!words) continue;
       const text = words((moment - Date.parse(element.dateTime)) / 1000);
-      if (element.textContent !== text && !(element.dataset.time === "age" && text === "0 s")) element.textContent = text;
+      if (element.textContent !== text && !(element.dataset.time === "age" && text === nothing)) element.textContent = text;
     }
   };
 

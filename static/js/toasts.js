@@ -23,7 +23,7 @@
     close.type = "button";
     close.className = "button small";
     close.dataset.close = "";
-    close.textContent = "Close";
+    close.textContent = window.portalWords("close");
     toast.append(text, close);
     // In the top layer when a dialog is open, or it would be hidden behind it.
     (document.querySelector("dialog[open]") || box).append(toast);

@@ -30,6 +30,10 @@ OPERATIONS = {
     ("GET", "/api/v1/services"),
     ("GET", "/api/v1/services/{name}"),
     ("POST", "/api/v1/services/{name}/breaker"),
+    ("GET", "/api/v1/templates"),
+    ("GET", "/api/v1/templates/{name}"),
+    ("POST", "/api/v1/templates/{name}"),
+    ("POST", "/api/v1/templates/{name}/activate"),
     ("GET", "/stats/circuit-breaker"),
 }
 

@@ -13,16 +13,10 @@ from django.db import DatabaseError, connection, transaction
 
 from apps.audit.canonical import canonical_json, clean_text, plain
 from apps.audit.models import AuditEntry
-from apps.audit.services import changed_fields, record, verify_chain
+from apps.audit.services import changed_fields
+from apps.audit.verification import verify_chain
 from apps.core import context
-from apps.core.actor import Actor
-
-SOMEONE = Actor("person", "ann@example.com", frozenset(), "10.0.0.1")
-
-
-def note(**facts: Any) -> AuditEntry:
-    facts = {"actor": SOMEONE, "action": "service.changed", "target": "service:midtrans", **facts}
-    return record(**facts)
+from tests.audit.trail import note
 
 
 @pytest.mark.django_db
@@ -74,26 +68,6 @@ def test_the_database_refuses_to_change_a_row() -> None:
         AuditEntry.objects.filter(pk=made.pk).update(actor="somebody else")
 
 
-@pytest.mark.django_db
-def test_a_rewritten_row_shows() -> None:
-    rows = [note(reason=str(number)) for number in range(3)]
-    AuditEntry.objects.filter(pk=rows[1].pk).delete()
-    forged = AuditEntry.objects.get(pk=rows[0].pk)
-    forged.pk, forged.reason, forged.hash, forged.previous_hash = rows[1].pk, "forged", rows[1].hash, rows[0].hash
-    forged.save(force_insert=True)
-    assert verify_chain().broken_at == rows[1].pk
-    assert "content was changed" in verify_chain().problem
-
-
-@pytest.mark.django_db
-def test_a_removed_row_shows_but_retention_at_the_old_end_does_not() -> None:
-    rows = [note() for _ in range(4)]
-    AuditEntry.objects.filter(pk=rows[0].pk).delete()
-    assert verify_chain().broken_at is None
-    AuditEntry.objects.filter(pk=rows[2].pk).delete()
-    assert verify_chain().broken_at == rows[3].pk
-
-
 @pytest.mark.django_db(transaction=True)
 def test_many_appenders_make_one_chain() -> None:
     def append(number: int) -> None:
@@ -131,7 +105,8 @@ def test_only_what_differs_is_kept() -> None:
 
 @pytest.mark.django_db
 def test_commands_list_and_verify() -> None:
-    rows = [note(), note(target="service:smtp")]
+    note()
+    note(target="service:smtp")
     out = StringIO()
     call_command("audit", "list", "--target", "service:smtp", "--json", stdout=out)
     assert '"target": "service:smtp"' in out.getvalue()
@@ -139,7 +114,3 @@ def test_commands_list_and_verify() -> None:
     out = StringIO()
     call_command("audit", "verify", stdout=out)
     assert "2 entries" in out.getvalue()
-    AuditEntry.objects.filter(pk=rows[0].pk).delete()
-    note()
-    AuditEntry.objects.filter(pk=rows[1].pk).delete()
-    assert verify_chain().broken_at is None

@@ -35,12 +35,21 @@ PAGES = (
     "/dead-letters/causes/{cause}",
     "/dead-letters/causes/{cause}?state=all",
     "/dead-letters/{letter}",
+    "/templates",
+    "/templates?archived=1",
+    "/templates/order-paid?channel=email&language=en&version=3&against=2",
+    "/templates/invoice",
     "/replays",
     "/replays/{replay}",
     "/replays/{replay}?state=failed",
 )
 # What a page offers, and the least role that may open it.
 DIALOGS = {
+    "/templates/new": "lead",
+    "/templates/new?name=order-paid&channel=email&language=en": "lead",
+    "/templates/order-paid/activate?channel=email&language=en&version=1": "lead",
+    "/templates/order-paid/archive?channel=whatsapp&language=id": "lead",
+    "/templates/order-paid/test?channel=email&language=en": "lead",
     "/services/midtrans/override?action=force_open": "operator",
     "/services/midtrans/override?action=reset": "operator",
     "/services/midtrans/pause": "operator",
@@ -53,6 +62,11 @@ DIALOGS = {
     "/replays/{replay}/resume": "operator",
 }
 POSTS = (
+    "/templates/new",
+    "/templates/preview",
+    "/templates/order-paid/activate?channel=email&language=en&version=1",
+    "/templates/order-paid/archive?channel=email&language=en",
+    "/templates/order-paid/test?channel=email&language=en",
     "/services/midtrans/override",
     "/services/midtrans/pause",
     "/services/midtrans/resume",

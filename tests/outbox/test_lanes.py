@@ -10,6 +10,7 @@ from apps.outbox.delivery.claim import Claimed
 from apps.outbox.delivery.lanes import LEASE_MARGIN_S, Lane, envelope_of
 from apps.outbox.delivery.store import _config_of
 from apps.outbox.rendering import RenderingFailed
+from apps.outbox.templating.choosing import Stored, TemplateKey
 from apps.services.models import Service
 from tests.outbox.fakes import FakeBreaker, FakeChannel, accept
 
@@ -48,8 +49,8 @@ def test_each_way_to_make_a_body() -> None:
     assert envelope_of(row(json='{"b":1}'), "s", {}).content_type == "application/json"
     rendered = envelope_of(row(body_template="Hi {{ n }}", body_data='{"n": "Sari"}'), "s", {})
     assert (rendered.body, rendered.content_type) == (b"Hi Sari", "text/plain; charset=utf-8")
-    named = {("receipt", 2): ("<b>{{ n }}</b>", "text/html")}
-    html = envelope_of(row(template="receipt", template_version=2, body_data='{"n": "<i>"}'), "s", named)
+    named = {TemplateKey(7): Stored("To {{ n }}", "<b>{{ n }}</b>", "text/html")}
+    html = envelope_of(row(template="receipt", template_id=7, body_data='{"n": "<i>"}'), "s", named)
     assert (html.body, html.content_type) == (b"<b>&lt;i&gt;</b>", "text/html")
 
 

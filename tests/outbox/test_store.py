@@ -16,6 +16,7 @@ from apps.outbox.delivery.outcome import Settlement, judge
 from apps.outbox.delivery.settle import settle as real_settle
 from apps.outbox.delivery.store import Store
 from apps.outbox.models import Attempt, DeliveryLane, Message, MessageStatus, MessageTemplate
+from apps.outbox.templating.choosing import TemplateKey
 from apps.services.policies import RetryPolicy
 from tests.conftest import make_service
 from tests.outbox.factories import failure, put, success, take
@@ -89,6 +90,6 @@ def test_claims_bring_the_named_templates_they_use() -> None:
     want = Want(service=service.name, slots=9, lease_s=30, max_in_flight=9, max_per_second=None)
     claim, templates = store.claim(want)
     assert len(claim.rows) == 3
-    assert templates["receipt", 1][0] == "old"
-    assert templates["receipt", None][0] == "new"
-    assert "this_template_does_not_exist" in templates["missing", None][0]
+    assert templates[TemplateKey(None, "receipt", 1)].body == "old"
+    assert templates[TemplateKey(None, "receipt")].body == "new"
+    assert TemplateKey(None, "missing") not in templates

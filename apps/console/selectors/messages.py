@@ -14,6 +14,7 @@ from apps.core.clock import now
 from apps.core.masking import mask_addresses
 from apps.core.pagination import Page
 from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
+from apps.outbox.search import accepted_at, count_newer, newest_id
 from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
 
 PER_PAGE: Final = 50
@@ -31,26 +32,38 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """``newer`` counts messages accepted since the page was loaded; ``anchor`` is its newest message."""
+    """``newer`` counts messages accepted since the page was loaded; ``anchor`` is its newest message.
+
+    When it looked through ``among`` messages and stopped, ``down_to`` is the last one it looked at and
+    ``down_to_at`` when that was accepted.
+    """
 
     items: list[MessageRow]
     next_cursor: int | None
     anchor: int = 0
     newer: int = 0
+    among: int = 0
+    down_to: int | None = None
+    down_to_at: datetime | None = None
 
 
 def message_page(
     filters: MessageFilters, doors: Mapping[str, Door], *, cursor: int | None, anchor: int | None
 ) -> MessagePage:
     """A page of rows. With ``anchor`` the rows stay what they were and only newer ones are counted."""
-    start = cursor
-    newer = 0
-    if cursor is None and anchor is not None:
-        start = anchor + 1
-        newer = filters.queryset().filter(pk__gt=anchor)[:1000].count()
+    live = cursor is None and anchor is not None
+    start = anchor + 1 if live and anchor is not None else cursor
     found = list_messages(filters, cursor=start, limit=PER_PAGE)
-    first = found.items[0].pk if found.items else 0
-    return MessagePage(rows_of(found, doors), found.next_cursor, anchor if anchor is not None else first, newer)
+    first = newest_id() if not found.items else found.items[0].pk
+    return MessagePage(
+        rows_of(found, doors),
+        found.next_cursor,
+        anchor if anchor is not None else first,
+        count_newer(filters, anchor) if live and anchor is not None else 0,
+        found.among,
+        found.down_to,
+        accepted_at(found.down_to) if found.down_to is not None else None,
+    )
 
 
 def rows_of(page: Page[Message], doors: Mapping[str, Door]) -> list[MessageRow]:

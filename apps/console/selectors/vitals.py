@@ -1,22 +1,31 @@
 """What every page shows of the whole: breakers, workers, open letters. At most a second old, and looked up once
 a second for all viewers together, so that many open pages cost the database no more than one.
+
+A change of any breaker or service, made by whatever process, forgets it at once: what another browser shows after
+an override is only as old as its last poll. Each change begins a new generation, so that what somebody looked up
+before the change, and hands in after it, is not believed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from apps.breakers.selectors import BreakerSnapshot, WorkerView, snapshot_all, workers
+from apps.breakers.selectors import BreakerSnapshot, WorkerView, look
+from apps.breakers.signals import breaker_changed
 from apps.outbox.selectors import open_letters
+from apps.services.signals import service_changed
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 KEY: Final = "console.vitals"
+GENERATION: Final = "console.vitals.generation"
 SECONDS: Final = 1.0
 
 
@@ -29,35 +38,49 @@ class Vitals:
     letters: dict[str, int] = field(default_factory=dict)
 
 
+NOTHING: Final[tuple[int, Vitals | None]] = (0, None)
+
+
 def vitals(*, fresh: bool = False) -> Vitals:
     """``fresh`` asks the database whatever is remembered: for deciding rather than for looking."""
-    found = None if fresh else _remembered()
-    if found is not None:
+    generation, found = _with_cache(_remembered, NOTHING)
+    if found is not None and not fresh:
         return found
-    made = Vitals({snapshot.service: snapshot for snapshot in snapshot_all()}, workers(), open_letters())
-    _remember(made)
+    seen = look()
+    made = Vitals({snapshot.service: snapshot for snapshot in seen.breakers}, seen.workers, open_letters())
+    _with_cache(lambda: cache.set(KEY, (generation, made), SECONDS), None)
     return made
 
 
-def forget() -> None:
-    """Somebody has just changed something here: the next page shows it."""
+def forget(**_: Any) -> None:
+    """Something has just changed: the next page shows it."""
+    _with_cache(_next_generation, None)
+
+
+def listen() -> None:
+    """Forget on every change that this process makes or finds. Called once, when the apps are ready."""
+    breaker_changed.connect(forget, dispatch_uid="console.vitals")
+    service_changed.connect(forget, dispatch_uid="console.vitals")
+
+
+def _remembered() -> tuple[int, Vitals | None]:
+    found = cache.get_many([GENERATION, KEY])
+    generation = found.get(GENERATION, 0)
+    kept = found.get(KEY)
+    if isinstance(kept, tuple) and kept[0] == generation and isinstance(kept[1], Vitals):
+        return generation, kept[1]
+    return generation, None
+
+
+def _next_generation() -> None:
+    cache.add(GENERATION, 0, None)
+    cache.incr(GENERATION)
+
+
+def _with_cache(work: Callable[[], T], without: T) -> T:
+    """The cache is only in the way of work: without it the database knows."""
     try:
-        cache.delete(KEY)
-    except (RedisError, OSError) as error:
+        return work()
+    except (RedisError, OSError, ValueError) as error:  # ValueError: the counter was evicted in between
         log.debug("cache.away", error=str(error))
-
-
-def _remembered() -> Vitals | None:
-    try:
-        found = cache.get(KEY)
-    except (RedisError, OSError) as error:  # the cache is away: the database knows
-        log.debug("cache.away", error=str(error))
-        return None
-    return found if isinstance(found, Vitals) else None
-
-
-def _remember(made: Vitals) -> None:
-    try:
-        cache.set(KEY, made, SECONDS)
-    except (RedisError, OSError) as error:
-        log.debug("cache.away", error=str(error))
+        return without

@@ -1,32 +1,42 @@
-"""Dead letters by cause, one by one, and what a person does with them."""
+"""Dead letters by cause, as a list, one by one."""
 
 from __future__ import annotations
 
-import difflib
-import json
-from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
 
 from apps.console import marks
-from apps.console.forms import EditLetterForm, ReasonForm
-from apps.console.selectors.letters import cause_label, selection_fields, selection_of
+from apps.console.letter_forms import CauseFilterForm, LetterFilterForm
+from apps.console.selectors.letters import (
+    WHOLE_PREFIX,
+    as_of_now,
+    cause_label,
+    history_rows,
+    people,
+    selection_fields,
+)
 from apps.console.shell import portal_of
-from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, posted, show_dialog
-from apps.core import human
-from apps.core.actor import DEADLETTERS_TRIAGE, MESSAGES_READ, MESSAGES_REVEAL, REPLAYS_RUN, require
-from apps.core.errors import Invalid, NotFound, PortalError
+from apps.console.web import actor_of, crumbs, page
+from apps.core.actor import MESSAGES_READ
+from apps.core.clock import now
+from apps.core.errors import NotFound
 from apps.core.live import live_page
 from apps.core.masking import mask_recipient
-from apps.core.pagination import parse_cursor
-from apps.outbox.deadletters import services as triage
-from apps.outbox.deadletters.editing import edit_and_replay
-from apps.outbox.deadletters.selection import Selection
-from apps.outbox.deadletters.selectors import count_selected
-from apps.outbox.models import Cause, DeadLetter, Message
+from apps.core.pagination import Page, parse_cursor
+from apps.outbox.deadletters.selectors import (
+    CauseFilters,
+    CauseSummary,
+    cause_page,
+    count_selected,
+    running_triages,
+    snoozed_letters,
+)
+from apps.outbox.models import Cause, DeadLetter
 from apps.outbox.selectors import (
     LetterFilters,
     causes,
@@ -36,57 +46,153 @@ from apps.outbox.selectors import (
     list_replays,
 )
 
-HOME: Final = "Dead letters"
-STATES: Final = (("open", "Open"), ("replayed", "Replayed"), ("discarded", "Discarded"), ("all", "All"))
+ROWS: Final = 50
 
 
-def _home() -> tuple[str, str]:
-    return HOME, reverse("dead-letters")
+def home() -> tuple[str, str]:
+    return _("Dead letters"), reverse("dead-letters")
+
+
+def _form(request: HttpRequest, kind: type[LetterFilterForm]) -> LetterFilterForm:
+    names = [service.name for service in portal_of(request).services]
+    return kind(request.GET, services=names, me=str(actor_of(request)), people=people())
 
 
 @page(MESSAGES_READ)
 @require_GET
 def by_cause(request: HttpRequest) -> HttpResponse:
     portal = portal_of(request)
-    service = request.GET.get("service", "")
-    found = causes(service=service)
+    form = _form(request, CauseFilterForm)
+    given = form.given()
+    filters = CauseFilters(
+        service=given["service"],
+        tenant_id=given["tenant"],
+        assignee=given["assignee"],
+        unassigned=given["unassigned"],
+        text=given["q"],
+        show="snoozed" if given["state"] == "snoozed" else "awake",
+        sort=given["sort"] or "letters",
+    )
+    found = cause_page(filters, cursor=request.GET.get("cursor", ""), limit=ROWS)
     context = {
-        "causes": [(cause, cause_label(cause.service, cause.error_class, cause.status_code)) for cause in found],
-        "service": service,
-        "by_service": portal.letters_by_service,
+        "causes": [_cause_row(cause, filters) for cause in found.items],
+        "page": found,
+        "form": form,
+        "kept": {},
+        "filtered": any(request.GET.get(name) for name in form.fields),
+        "clear_url": reverse("dead-letters"),
+        "state": given["state"],
+        "snoozed_total": snoozed_letters(),
         "open_total": portal.letters,
         "died_lately": sum(deaths_since(60).values()),
         "running": list_replays(state="unfinished", limit=5).items,
-        "crumbs": crumbs(HOME),
+        "triages": running_triages(),
+        "crumbs": crumbs(home()[0]),
     }
     return live_page(request, "console/dead_letters.html", context)
+
+
+def _cause_row(cause: CauseSummary, filters: CauseFilters) -> dict[str, Any]:
+    """``query`` selects the letters that the row counts, and no others."""
+    chosen = LetterFilters(
+        cause=cause.fingerprint,
+        tenant_id=filters.tenant_id,
+        assignee=filters.assignee,
+        unassigned=filters.unassigned,
+        snoozed=True if filters.show == "snoozed" else False if cause.snoozed else None,
+    ).selection()
+    fields = selection_fields(chosen) if chosen else []
+    label = cause_label(cause.service, cause.error_class, cause.status_code)
+    return {"cause": cause, "label": label, "query": urlencode(fields)}
+
+
+@page(MESSAGES_READ)
+@require_GET
+def letters(request: HttpRequest) -> HttpResponse:
+    """All dead letters as a list, of every cause and in every state."""
+    form = _form(request, LetterFilterForm)
+    filters = _filters(form.given())
+    context = _list_context(request, filters) | {
+        "form": form,
+        "filtered": any(request.GET.get(name) for name in form.fields),
+        "clear_url": reverse("letters"),
+        "kept": {},
+        "snoozed_total": snoozed_letters(),
+        "crumbs": crumbs(home(), _("All letters")),
+    }
+    return live_page(request, "console/letters.html", context)
+
+
+def _filters(given: dict[str, Any], cause: str = "") -> LetterFilters:
+    """``open`` means awake ones: what is snoozed is out of sight until it is asked for."""
+    state = given["state"]
+    awake = {"": False, "open": False, "snoozed": True}.get(state)
+    return LetterFilters(
+        state="open" if state in ("", "open", "snoozed") else "" if state == "all" else state,
+        snoozed=awake,
+        cause=cause,
+        service=given["service"],
+        tenant_id=given["tenant"],
+        assignee=given["assignee"],
+        unassigned=given["unassigned"],
+        text=given["q"],
+    )
+
+
+def _list_context(request: HttpRequest, filters: LetterFilters) -> dict[str, Any]:
+    cursor = parse_cursor(request.GET.get("cursor"))
+    found = list_dead_letters(filters, cursor=cursor, limit=ROWS)
+    selectable = filters.state == "open"
+    return {
+        "letters": [_letter_row(letter) for letter in found.items],
+        "page": found,
+        "selectable": selectable,
+        **(_whole(filters, found, paged=cursor is not None) if selectable else {}),
+    }
+
+
+def _letter_row(letter: DeadLetter) -> dict[str, Any]:
+    asleep = letter.state == "open" and letter.snoozed_until is not None and letter.snoozed_until > now()
+    label = cause_label(letter.service, letter.error_class, letter.status_code)
+    return {"letter": letter, "mark": marks.LETTER[letter.state], "asleep": asleep, "label": label}
+
+
+def _whole(filters: LetterFilters, found: Page[DeadLetter], *, paged: bool) -> dict[str, Any]:
+    """All that match on every page: how many, and the fields that say so."""
+    chosen = filters.selection()
+    if chosen is None or not (paged or found.next_cursor):
+        return {"total": len(found.items), "whole_fields": []}
+    chosen = as_of_now(chosen)
+    return {"total": count_selected(chosen), "whole_fields": selection_fields(chosen, WHOLE_PREFIX)}
 
 
 @page(MESSAGES_READ)
 @require_GET
 def cause(request: HttpRequest, fingerprint: str) -> HttpResponse:
     known = Cause.objects.filter(pk=fingerprint).first()
-    state = request.GET.get("state", "open")
-    tenant = request.GET.get("tenant", "")
-    filters = LetterFilters(state="" if state == "all" else state, cause=fingerprint, tenant_id=tenant)
-    letters = list_dead_letters(filters, cursor=parse_cursor(request.GET.get("cursor")), limit=50)
+    form = _form(request, LetterFilterForm)
+    given = form.given()
+    state = request.GET.get("state", "")
+    filters = _filters(given | {"state": state, "service": "", "q": ""}, cause=fingerprint)
+    context = _list_context(request, filters)
+    found = context["page"].items
     summary = next(iter(causes(fingerprint=fingerprint, limit=1)), None)
-    if known is None and not letters.items:
-        raise NotFound(f"No dead letter has the cause {fingerprint} any more. All of them may have been pruned.")
-    service, error_class, code = _named(known, letters.items)
+    if known is None and not found:
+        text = _("No dead letter has the cause {cause} any more. All of them may have been pruned.")
+        raise NotFound(text.format(cause=fingerprint))
+    service, error_class, code = _named(known, found)
     label = cause_label(service, error_class, code)
-    context = {
+    context |= {
         "label": label,
         "fingerprint": fingerprint,
         "service": service,
         "summary": summary,
         "known": known,
-        "letters": [(letter, marks.LETTER[letter.state]) for letter in letters.items],
-        "page": letters,
-        "states": STATES,
-        "state": state,
-        "tenant": tenant,
-        "crumbs": crumbs(_home(), label),
+        "states": LetterFilterForm.STATES,
+        "state": "" if state == "open" else state,
+        "tenant": given["tenant"],
+        "assignee": given["assignee"],
+        "crumbs": crumbs(home(), label),
     }
     return live_page(request, "console/cause.html", context)
 
@@ -104,144 +210,14 @@ def letter(request: HttpRequest, letter_id: int) -> HttpResponse:
     context = {
         "detail": detail,
         "letter": found,
+        "row": _letter_row(found),
         "label": cause_label(found.service, found.error_class, found.status_code),
         "mark": marks.LETTER[found.state],
+        "history": history_rows(detail.history),
         "others": [(other, marks.LETTER[other.state]) for other in detail.other_deaths],
         "replays": [(item, marks.ITEM[item.state]) for item in detail.replays],
         "recipient": mask_recipient(found.message.recipient),
-        "crumbs": crumbs(_home(), f"letter {found.pk}"),
+        "me": str(actor_of(request)),
+        "crumbs": crumbs(home(), _("letter {id}").format(id=found.pk)),
     }
     return live_page(request, "console/letter.html", context)
-
-
-@page(MESSAGES_READ)
-@require_http_methods(["GET", "POST"])
-def discard(request: HttpRequest) -> HttpResponse:
-    actor = actor_of(request)
-    require(actor, DEADLETTERS_TRIAGE)
-    selection = selection_of(request.POST if request.method == "POST" else request.GET)
-    form = ReasonForm(posted(request))
-    if request.method == "POST" and form.is_valid():
-        try:
-            count = triage.discard(actor=actor, reason=form.cleaned_data["reason"], filters=selection.as_dict())
-        except PortalError as error:
-            add_errors(form, error)
-        else:
-            return done(request, f"{human.plural(count, 'dead letter')} discarded.", reverse("dead-letters"))
-    return show_dialog(request, _discard_dialog(selection), form, status=422 if form.errors else 200)
-
-
-def _discard_dialog(selection: Selection) -> Dialog:
-    count = count_selected(selection)
-    letters = human.plural(count, "dead letter")
-    return Dialog(
-        heading=f"Discard {letters}",
-        lead="They are closed without being sent.",
-        consequences=(
-            f"{letters} will not be sent again, and cannot be opened again. Their messages stay to be looked at. "
-            "Letters that die meanwhile are not touched.",
-        ),
-        button=f"Discard {letters}",
-        button_class="danger-solid",
-        cancel_label="Keep them",
-        action_url=reverse("letters-discard"),
-        back_url=reverse("dead-letters"),
-        template="console/selection_dialog.html",
-        crumbs=(_home(),),
-        blocked=count == 0,
-        extra={"selection_fields": selection_fields(selection)},
-    )
-
-
-@page(MESSAGES_READ)
-@require_http_methods(["GET", "POST"])
-def edit(request: HttpRequest, letter_id: int) -> HttpResponse:
-    """A corrected copy: first the difference is shown, then it is sent. Shows content in clear, so it needs to."""
-    actor = actor_of(request)
-    require(actor, REPLAYS_RUN)
-    require(actor, MESSAGES_REVEAL)
-    found = dead_letter_detail(letter_id).letter
-    original = editable(found.message)
-    form = EditLetterForm(posted(request), original=original)
-    ready = request.method == "POST" and form.is_valid()
-    changes = form.changes() if ready else {}
-    if ready and not changes:
-        form.add_error(None, "Nothing was changed. To send it as it is, replay it instead.")
-    elif ready and request.POST.get("confirm") == "1":
-        try:
-            copy = edit_and_replay(
-                dead_letter_id=letter_id,
-                changes=parsed(changes),
-                actor=actor,
-                reason=form.cleaned_data["reason"],
-                keep_key=form.cleaned_data["keep_key"],
-            )
-        except (PortalError, ValueError) as error:
-            add_errors(form, error if isinstance(error, PortalError) else Invalid(f"This is not JSON: {error}"))
-        else:
-            url = reverse("message", args=[copy.pk])
-            return done(request, f"A corrected copy was sent as message {copy.pk}. The original is kept.", url)
-    dialog = _edit_dialog(found, difference(original, changes) if not form.errors else [])
-    return show_dialog(request, dialog, form, status=422 if form.errors else 200)
-
-
-def editable(message: Message) -> dict[str, str]:
-    """The fields of a message a person may correct, as text."""
-    plain_http = message.service.channel == "http"
-    addressed = {"recipient": message.recipient, "subject": message.subject}
-    found = {name: text for name, text in addressed.items() if text or not plain_http}
-    if message.payload is not None:
-        found["payload"] = message.payload
-    if message.json is not None:
-        found["json"] = message.json
-    if message.body_template:
-        found["body_template"] = message.body_template
-    if message.body_template or message.template:
-        found["body_data"] = json.dumps(message.body_data, ensure_ascii=False, indent=2)
-    return found
-
-
-def parsed(changes: dict[str, str]) -> dict[str, Any]:
-    """JSON goes on as the exact text that was typed; template data has to be a mapping. Raises ValueError."""
-    found: dict[str, Any] = dict(changes)
-    if "json" in found:
-        text = found.pop("json")
-        json.loads(text)
-        found |= {"payload": text, "content_type": "application/json"}
-    if "body_data" in found:
-        found["body_data"] = json.loads(found["body_data"] or "{}")
-    return found
-
-
-def difference(original: dict[str, str], changes: dict[str, str]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Field by field, the lines that go, come and stay."""
-    found = []
-    for name, after in changes.items():
-        lines = difflib.ndiff(original[name].splitlines(), after.splitlines())
-        kinds = {"- ": "del", "+ ": "ins", "  ": "same"}
-        found.append((name, [(kinds[line[:2]], line[2:]) for line in lines if line[:2] in kinds]))
-    return found
-
-
-def _edit_dialog(found: DeadLetter, changed: list[tuple[str, list[tuple[str, str]]]]) -> Dialog:
-    base = Dialog(
-        heading=f"Edit and replay letter {found.pk}",
-        lead=f"{found.service}: {found.error[:300]}",
-        button="Show what changes",
-        action_url=reverse("letter-edit", args=[found.pk]),
-        back_url=reverse("letter", args=[found.pk]),
-        template="console/edit_letter.html",
-        crumbs=(_home(), (f"letter {found.pk}", reverse("letter", args=[found.pk]))),
-        extra={"letter": found, "difference": changed},
-        wide=True,
-    )
-    if not changed:
-        return base
-    return replace(
-        base,
-        button="Send the corrected copy",
-        consequences=(
-            f"One new message goes to {found.service}. The original keeps its attempts and its death, "
-            "and its letter is closed as replayed.",
-        ),
-    )

@@ -2,82 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.audit.services import record
 from apps.console import marks
 from apps.console.bodies import mask_text, parts_of
-from apps.console.forms import OptionalReasonForm, OutboxFilterForm
+from apps.console.export import messages_csv
+from apps.console.forms import OptionalReasonForm
+from apps.console.outbox_filters import STATUSES, OutboxFilterForm
 from apps.console.selectors.messages import Door, message_page, timeline
 from apps.console.shell import portal_of
 from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, posted, refused, show_dialog
 from apps.core.actor import MESSAGES_READ, MESSAGES_REVEAL, MESSAGES_WRITE, require
+from apps.core.clock import now
 from apps.core.errors import PortalError
 from apps.core.live import anchor, live_page
 from apps.core.masking import mask_recipient
 from apps.core.pagination import parse_cursor
 from apps.outbox import actions
 from apps.outbox.models import WAITING, DeadLetterState, Message
-from apps.outbox.selectors import MessageDetail, MessageFilters, message_detail
-
-STATUS_CHOICES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "": ("All", ()),
-    "waiting": ("Waiting", tuple(WAITING)),
-    "sending": ("Sending", ("SENDING",)),
-    "sent": ("Sent", ("SENT",)),
-    "dlq": ("Dead letters", ("DLQ",)),
-    "cancelled": ("Cancelled", ("CANCELLED",)),
-    "expired": ("Expired", ("EXPIRED",)),
-}
+from apps.outbox.selectors import MessageDetail, message_detail
 
 
 @page(MESSAGES_READ)
 @require_GET
 def outbox(request: HttpRequest) -> HttpResponse:
     portal = portal_of(request)
-    form = OutboxFilterForm(request.GET, services=[service.name for service in portal.services])
-    form.is_valid()
-    status = request.GET.get("status", "").lower()
-    filters = _filters(request, form, status)
+    form = _form(request)
     doors = {
         service.name: Door(service.paused_at is not None, str(portal.breakers[service.name].state))
         for service in portal.services
         if service.name in portal.breakers
     }
-    found = message_page(filters, doors, cursor=parse_cursor(request.GET.get("cursor")), anchor=anchor(request))
+    found = message_page(form.filters(), doors, cursor=parse_cursor(request.GET.get("cursor")), anchor=anchor(request))
     counts = {"waiting": sum(row.waiting for row in portal.backlog.values())}
     counts |= {"sending": sum(row.sending for row in portal.backlog.values()), "dlq": portal.letters}
-    chips = [(key, label, counts.get(key)) for key, (label, _) in STATUS_CHOICES.items()]
+    chips = form.chips()
     context = {
         "form": form,
-        "status": status,
+        "status": form.status,
+        "states": [(key, label, counts.get(key)) for key, (label, _statuses) in STATUSES.items()],
         "chips": chips,
         "page": found,
-        "filtered": any(request.GET.get(name) for name in ("q", "service", "tenant", "since", "status")),
-        "crumbs": crumbs("Outbox"),
+        "filtered": bool(chips or form.status),
+        "crumbs": crumbs(_("Outbox")),
     }
     return live_page(request, "console/outbox.html", context)
 
 
-def _filters(request: HttpRequest, form: OutboxFilterForm, status: str) -> MessageFilters:
-    given = form.cleaned_data
-    query = str(given.get("q", "")).strip()
-    exact = query.isdigit() or query.startswith("msg_")
-    # Text is looked for in recipients too; who may not see them must not find out by searching either.
-    searches = exact or may(request, MESSAGES_REVEAL)
-    return MessageFilters(
-        statuses=STATUS_CHOICES.get(status, ("", (status.upper(),)))[1],
-        service=given.get("service", ""),
-        tenant_id=given.get("tenant", ""),
-        created_after=form.created_after(),
-        query=query if searches else "",
-        idempotency_key="" if searches else query,
-    )
+def _form(request: HttpRequest) -> OutboxFilterForm:
+    services = portal_of(request).services
+    form = OutboxFilterForm(request.GET, services=services, personal=may(request, MESSAGES_REVEAL))
+    form.is_valid()
+    return form
+
+
+@page(MESSAGES_READ)
+@require_http_methods(["GET", "POST"])
+def export(request: HttpRequest) -> HttpResponse:
+    """The filtered list as CSV: masked by GET, in clear by POST with ``reveal``, which the trail keeps."""
+    revealed = request.method == "POST" and "reveal" in request.POST
+    if revealed:
+        require(actor_of(request), MESSAGES_REVEAL)
+    text = messages_csv(_form(request).filters(), actor=actor_of(request), revealed=revealed)
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="outbox-{now():%Y%m%d-%H%M%S}.csv"'
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 @page(MESSAGES_READ)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from django import template
 from django.template.context import Context
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from heroicons.templatetags.heroicons import heroicon_outline, heroicon_solid
 
 from apps.core import charts, human
@@ -22,6 +23,7 @@ from apps.core.masking import mask_addresses, mask_recipient
 register = template.Library()
 
 register.filter("number", human.number)
+register.filter("decimal", lambda value, places=1: human.number(value, int(places)))
 register.filter("compact", human.compact)
 register.filter("percent", human.percent)
 register.filter("ms", human.milliseconds)
@@ -77,12 +79,18 @@ def badge(mark: Any, locked: bool = False) -> SafeString:
     return format_html('<span class="badge {}">{}{}</span>', mark.tone, shown, mark.label)
 
 
+@register.filter
+def iso(at: datetime) -> str:
+    """The time for programs, whatever the person's zone: ``2026-11-21T10:31:04Z``."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _time(at: datetime | None, kind: str, text: str) -> SafeString:
     if at is None:
         return mark_safe('<span class="muted">–</span>')
     return format_html(
         '<time datetime="{}" title="{}" data-time="{}">{}</time>',
-        f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        iso(at),
         human.exact(at),
         kind,
         text,
@@ -109,8 +117,9 @@ def until(at: datetime | None) -> SafeString:
 
 @register.simple_tag
 def clock(at: datetime | None) -> SafeString:
-    """``10:31:04``; with the day when it was another day."""
-    return _time(at, "clock", human.clock(at, now()) if at else "")
+    """``10:31:04 WIB``; with the day when it was another day. In tables and timelines the zone is left to the title."""
+    shown = _time(at, "clock", human.clock(at, now()) if at else "")
+    return format_html('{}<span class="zone"> {}</span>', shown, human.zone(at)) if at else shown
 
 
 @register.filter
@@ -123,10 +132,9 @@ def from_now(seconds: float | None) -> datetime | None:
 
 
 @register.filter
-def plural(count: int, words: str) -> str:
-    """``{{ n|plural:"message" }}`` is ``1,204 messages``; give both words as ``"reply,replies"`` if need be."""
-    one, _, many = words.partition(",")
-    return human.plural(count, one, many)
+def plural(count: int, noun: str) -> str:
+    """``{{ n|plural:"message" }}`` is ``1,204 messages``; the noun is one of apps/core/nouns.py."""
+    return human.plural(count, noun)
 
 
 @register.filter
@@ -144,13 +152,14 @@ def initials(name: str) -> str:
 
 @register.simple_tag
 def copy(value: Any, what: str = "") -> SafeString:
-    """A button that copies ``value``; over plain HTTP too (copy.js)."""
+    """A button that copies ``value``; over plain HTTP too (page.js)."""
+    label = _("Copy {what}").format(what=what or value)
     return format_html(
-        '<button type="button" class="copy" data-copy="{}" title="Copy {}" aria-label="Copy {}">'
+        '<button type="button" class="copy" data-copy="{}" title="{}" aria-label="{}">'
         '<span class="todo">{}</span><span class="done">{}</span></button>',
         value,
-        what or value,
-        what or value,
+        label,
+        label,
         _icon("clipboard-document", 14),
         _icon("check", 14),
     )

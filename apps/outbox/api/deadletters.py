@@ -112,7 +112,7 @@ def list_dead_letters(
     )
     page = selectors.list_dead_letters(filters, cursor=parse_cursor(cursor), limit=limit)
     return {
-        "items": [shown_letter(letter) for letter in page.items],
+        "items": [shown_letter(letter, caller.actor) for letter in page.items],
         "next_cursor": None if page.next_cursor is None else str(page.next_cursor),
     }
 
@@ -133,7 +133,7 @@ def list_causes(
     caller = caller_of(request)
     caller.require(may.MESSAGES_READ)
     found = selectors.causes(service=service, tenant_id=caller.tenant(tenant_id), limit=limit)
-    return {"items": [shown_cause(cause) for cause in found]}
+    return {"items": [shown_cause(cause, caller.actor) for cause in found]}
 
 
 # --- replays -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from apps.core.api_types import Body, ErrorInfo, OneLine, RowId, Text, Time
 from apps.outbox.models import AttemptOutcome, MessageStatus
+from apps.outbox.templating.tags import MAX_REFERENCE
 
 Status = Literal["PENDING", "RETRYING", "SENDING", "SENT", "DLQ", "CANCELLED", "EXPIRED"]
 BreakerState = Literal["CLOSED", "OPEN", "HALF_OPEN", "FORCED_OPEN", "FORCED_CLOSED", "METRICS_ONLY"]
@@ -37,7 +38,9 @@ class MessageIn(Body):
     subject: OneLine = Field("", max_length=2000)
     body_template: Text = Field("", max_length=65_536, description="a template, rendered with body_data")
     body_data: dict[str, Any] | None = Field(None, description="the variables of body_template or template")
-    template: OneLine = Field("", max_length=100, description="name of a stored template")
+    template: OneLine = Field(
+        "", max_length=MAX_REFERENCE, description="name of a stored template, or name:language such as otp:id"
+    )
     json_value: Any = Field(None, alias="json", description="any value; serialised once, at acceptance")
     payload: Text | None = Field(None, description="text, sent byte for byte")
     content_type: OneLine = Field("", max_length=100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.actor import MESSAGES_REVEAL, Actor
-from apps.core.masking import mask_recipient, mask_secrets
+from apps.core.masking import MASK, mask_addresses, mask_recipient, mask_secrets
 from apps.outbox.models import WAITING, Attempt, DeadLetter, Message
 from apps.outbox.selectors import CauseSummary, MessageDetail, Progress
 
@@ -74,19 +74,26 @@ def _picked(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def shown_message(message: Message, actor: Actor) -> dict[str, Any]:
     """One row of a list."""
-    recipient = message.recipient if actor.may(MESSAGES_REVEAL) else mask_recipient(message.recipient)
+    reveal = actor.may(MESSAGES_REVEAL)
     return _picked(message, MESSAGE_FIELDS) | {
         "service": message.service_id,
-        "recipient": recipient,
+        "recipient": message.recipient if reveal else mask_recipient(message.recipient),
+        "subject": message.subject if reveal or not message.subject else MASK,
+        "last_error": _said(message.last_error, reveal),
         "next_attempt_at": message.due_at if message.status in WAITING else None,
     }
+
+
+def _said(text: str, reveal: bool) -> str:
+    """What the other side said: it likes to repeat addresses."""
+    return text if reveal else mask_addresses(text)
 
 
 def shown_detail(detail: MessageDetail, actor: Actor) -> dict[str, Any]:
     """One message with everything that happened to it."""
     message, reveal = detail.message, actor.may(MESSAGES_REVEAL)
     return shown_message(message, actor) | {
-        "why": detail.why,
+        "why": _said(detail.why, reveal),
         "attempts": [_shown_attempt(attempt, reveal) for attempt in detail.attempts],
         "dead_letters": [letter.pk for letter in detail.deaths],
         "replays": sorted({item.replay_id for item in detail.replays}),
@@ -96,7 +103,10 @@ def shown_detail(detail: MessageDetail, actor: Actor) -> dict[str, Any]:
 
 
 def _shown_attempt(attempt: Attempt, reveal: bool) -> dict[str, Any]:
-    return _picked(attempt, ATTEMPT_FIELDS) | {"response": attempt.response if reveal else ""}
+    return _picked(attempt, ATTEMPT_FIELDS) | {
+        "error": _said(attempt.error, reveal),
+        "response": attempt.response if reveal else "",
+    }
 
 
 def _shown_body(message: Message) -> dict[str, Any]:
@@ -104,16 +114,17 @@ def _shown_body(message: Message) -> dict[str, Any]:
     return _picked(message, names) | {"json_text": message.json, "headers": mask_secrets(message.headers)}
 
 
-def shown_letter(letter: DeadLetter) -> dict[str, Any]:
+def shown_letter(letter: DeadLetter, actor: Actor) -> dict[str, Any]:
     """One dead letter; its cause is the fingerprint."""
-    return _picked(letter, LETTER_FIELDS) | {"cause": letter.cause_id}
+    error = _said(letter.error, actor.may(MESSAGES_REVEAL))
+    return _picked(letter, LETTER_FIELDS) | {"cause": letter.cause_id, "error": error}
 
 
-def shown_cause(cause: CauseSummary) -> dict[str, Any]:
+def shown_cause(cause: CauseSummary, actor: Actor) -> dict[str, Any]:
     """One cause with a sample of its letters."""
     names = ("fingerprint", "service", "error_class", "status_code", "message", "letters", "tenants", "ambiguous")
     times = ("snoozed", "first_seen", "last_seen", "known_since", "trend")
-    return _picked(cause, (*names, *times)) | {"sample": shown_letter(cause.sample)}
+    return _picked(cause, (*names, *times)) | {"sample": shown_letter(cause.sample, actor)}
 
 
 def shown_replay(found: Progress) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from apps.audit.services import record
 from apps.core.actor import MESSAGES_WRITE, REPLAYS_RUN, Actor, require
@@ -16,6 +17,7 @@ from apps.outbox.acceptance import FIELD_NAMES, from_mapping
 from apps.outbox.deadletters.services import MAX_NOTE
 from apps.outbox.models import DeadLetter, DeadLetterState, Message, MessageStatus, ReplayItem
 from apps.outbox.services import accept
+from apps.outbox.templating.choosing import reference_of
 
 log = structlog.get_logger(__name__)
 
@@ -66,25 +68,27 @@ def edit_and_replay(
 
 def _check(changes: Mapping[str, Any], reason: str, keep_key: bool) -> None:
     if not reason.strip():
-        raise Invalid.field("reason", "is required: say what was corrected and why")
+        raise Invalid.field("reason", _("is required: say what was corrected and why"))
     if not changes:
-        raise Invalid.field("changes", "nothing was changed: replay the dead letter as it is instead")
+        raise Invalid.field("changes", _("nothing was changed: replay the dead letter as it is instead"))
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
-        raise Invalid.fields([{"field": name, "message": "cannot be changed in a copy"} for name in unknown])
+        raise Invalid.fields([{"field": name, "message": _("cannot be changed in a copy")} for name in unknown])
     if keep_key and changes.get("idempotency_key"):
-        raise Invalid.field("idempotency_key", "is kept from the original because keep_key was chosen")
+        raise Invalid.field("idempotency_key", _("is kept from the original because keep_key was chosen"))
 
 
 def _open_letter(dead_letter_id: int) -> DeadLetter:
     letters = DeadLetter.objects.select_for_update(of=("self",), no_key=True).select_related("message")
     letter = letters.filter(pk=dead_letter_id).first()
     if letter is None:
-        raise NotFound(f"There is no dead letter {dead_letter_id}. Its message may have been pruned.")
+        raise NotFound(_("There is no dead letter {id}. Its message may have been pruned.").format(id=dead_letter_id))
     if letter.state != DeadLetterState.OPEN or letter.message.status != MessageStatus.DLQ:
         raise Conflict(
-            f"Dead letter {letter.pk} is {letter.state} and its message {letter.message_id} is "
-            f"{letter.message.status}: only an open dead letter can be edited and replayed.",
+            _(
+                "Dead letter {id} is {state} and its message {message} is {status}: only an open dead letter can be "
+                "edited and replayed."
+            ).format(id=letter.pk, state=letter.state, message=letter.message_id, status=letter.message.status),
             detail={"state": letter.state, "status": letter.message.status},
         )
     active = ReplayItem.objects.filter(
@@ -93,7 +97,9 @@ def _open_letter(dead_letter_id: int) -> DeadLetter:
     replay = active.values_list("replay_id", flat=True).first()
     if replay is not None:
         raise Conflict(
-            f"Dead letter {letter.pk} is part of replay {replay}. Wait for it, or cancel that replay first.",
+            _("Dead letter {id} is part of replay {replay}. Wait for it, or cancel that replay first.").format(
+                id=letter.pk, replay=replay
+            ),
             detail={"replay": replay},
         )
     return letter
@@ -117,7 +123,9 @@ def _body_of(original: Message) -> dict[str, Any]:
         return {"payload": original.json, "content_type": original.content_type or JSON_TYPE}
     if original.payload is not None:
         return {"payload": original.payload}
-    return {"template": original.template} if original.template else {"body_template": original.body_template}
+    if original.template:
+        return {"template": reference_of(original)}
+    return {"body_template": original.body_template}
 
 
 def _close(letter: DeadLetter, copy: int, actor: Actor, reason: str) -> None:

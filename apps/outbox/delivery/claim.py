@@ -47,6 +47,7 @@ class Claimed(NamedTuple):
     traceparent: str
     replay_id: int | None
     claim_id: Any
+    template_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ COLUMNS: Final = """id, uid, tenant_id, recipient, subject, body_template,
     CASE WHEN body_template <> '' OR template <> '' THEN {json_text} END AS data, template, template_version,
     json, payload, content_type, CASE WHEN {headers_text} <> '{{}}' THEN {headers_text} END AS extra,
     attempt_count, attempt_total, max_attempts, ordering_key, idempotency_key, request_id, traceparent,
-    replay_id, claim_id"""
+    replay_id, claim_id, template_id"""
 
 
 class PostgresDialect:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from apps.breakers.guard import Breaker
 from apps.channels.base import Channel, Envelope
 from apps.outbox.delivery.claim import Claimed, Want
-from apps.outbox.rendering import render
+from apps.outbox.rendering import RenderingFailed, render, render_line
+from apps.outbox.templating.choosing import Stored, TemplateKey, key_of
 from apps.services.policies import BreakerPolicy, Limits, Ordering, RetryPolicy
 
 # A lease outlives the request by this much: time to connect, to settle and for a slow database.
@@ -58,12 +59,16 @@ class Lane:
         )
 
 
-def envelope_of(row: Claimed, service: str, templates: Mapping[tuple[str, int | None], tuple[str, str]]) -> Envelope:
+def envelope_of(row: Claimed, service: str, templates: Mapping[TemplateKey, Stored]) -> Envelope:
     """What goes to the channel. Raises :class:`RenderingFailed` when the template cannot be rendered.
 
-    ``templates`` maps (name, version) to (body, content type) for the named templates of the claim.
+    ``templates`` holds the texts of the named templates of the claim. A subject of the message's own wins.
     """
-    body, content_type = _body_of(row, templates)
+    named = _named(row, templates) if row.template else None
+    body, content_type = _body_of(row, named)
+    subject = row.subject
+    if named is not None and named.subject and not subject:
+        subject = render_line(named.subject, json.loads(row.body_data or "{}"))
     uid = row.uid if isinstance(row.uid, str) else row.uid.hex  # SQLite hands it over as text
     wire_id = f"msg_{uid}"
     return Envelope(
@@ -73,7 +78,7 @@ def envelope_of(row: Claimed, service: str, templates: Mapping[tuple[str, int | 
         service=service,
         tenant_id=row.tenant_id,
         recipient=row.recipient,
-        subject=row.subject,
+        subject=subject,
         body=body,
         content_type=content_type,
         headers=json.loads(row.headers) if row.headers else NO_HEADERS,
@@ -86,14 +91,20 @@ def envelope_of(row: Claimed, service: str, templates: Mapping[tuple[str, int | 
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def _body_of(row: Claimed, templates: Mapping[tuple[str, int | None], tuple[str, str]]) -> tuple[bytes, str]:
+def _named(row: Claimed, templates: Mapping[TemplateKey, Stored]) -> Stored:
+    found = templates.get(key_of(row))
+    if found is None:
+        version = f" version {row.template_version}" if row.template_version else ""
+        raise RenderingFailed(f"there is no template named {row.template!r}{version} for this channel and language")
+    return found
+
+
+def _body_of(row: Claimed, named: Stored | None) -> tuple[bytes, str]:
     if row.payload is not None:
         return row.payload.encode(), row.content_type or JSON_TYPE
     if row.json is not None:
         return row.json.encode(), row.content_type or JSON_TYPE
-    source, content_type = row.body_template, row.content_type or TEXT_TYPE
-    if row.template:
-        source, default_type = templates[row.template, row.template_version]
-        content_type = row.content_type or default_type
+    source = row.body_template if named is None else named.body
+    content_type = row.content_type or (TEXT_TYPE if named is None else named.content_type)
     text = render(source, json.loads(row.body_data or "{}"), html="html" in content_type)
     return text.encode(), content_type

@@ -15,10 +15,11 @@ from apps.outbox.delivery.lanes import Lane, envelope_of
 from apps.outbox.delivery.outcome import Report, failed, sent
 from apps.outbox.models import AttemptOutcome, DeathReason
 from apps.outbox.rendering import RenderingFailed
+from apps.outbox.templating.choosing import Stored, TemplateKey
 
 log = structlog.get_logger(__name__)
 
-Templates = Mapping[tuple[str, int | None], tuple[str, str]]
+Templates = Mapping[TemplateKey, Stored]
 
 
 async def attempt(lane: Lane, row: Claimed, permit: Permit, templates: Templates) -> Report:

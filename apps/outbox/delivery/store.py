@@ -27,15 +27,15 @@ from apps.outbox.delivery.claim import Claim, Want, claim
 from apps.outbox.delivery.lanes import Lane, LaneConfig
 from apps.outbox.delivery.outcome import Settlement
 from apps.outbox.delivery.settle import settle
-from apps.outbox.models import DeliveryLane, MessageTemplate
+from apps.outbox.models import DeliveryLane
+from apps.outbox.templating.choosing import Stored, TemplateKey, find_texts, key_of
 from apps.services.models import Service
 from apps.services.services import pause
 
 log = structlog.get_logger(__name__)
 
-Templates = dict[tuple[str, int | None], tuple[str, str]]
+Templates = Mapping[TemplateKey, Stored]
 UNWRITABLE: Final = (DataError, IntegrityError)
-MISSING_TEMPLATE: Final = "{{ this_template_does_not_exist }}"
 
 
 @contextmanager
@@ -84,8 +84,8 @@ class Store:
         """Claim messages and read the named templates they use."""
         with healthy_connection():
             found = claim(want, self.worker)
-        names = {(row.template, row.template_version) for row in found.rows if row.template}
-        return found, self._templates(names) if names else {}
+        keys = {key_of(row) for row in found.rows if row.template}
+        return found, find_texts(keys, want.service) if keys else {}
 
     def settle(self, batch: Sequence[Settlement]) -> None:
         """Settle a batch. If the batch as a whole is refused, each item alone, so that one row that
@@ -151,15 +151,6 @@ class Store:
         with suppress(threading.BrokenBarrierError):  # another thread is stuck; close ours all the same
             barrier.wait(5)
         connection.close()
-
-    @staticmethod
-    def _templates(names: set[tuple[str, int | None]]) -> Templates:
-        found: Templates = {}
-        for name, version in names:
-            rows = MessageTemplate.objects.filter(name=name).order_by("-version")
-            row = rows.filter(version=version).first() if version else rows.first()
-            found[name, version] = (row.body, row.content_type) if row else (MISSING_TEMPLATE, "text/plain")
-        return found
 
     @staticmethod
     def _pause(service: str, error: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
 from apps.outbox.models import DeadLetter, MessageStatus, Replay, ReplayItem
@@ -43,16 +43,17 @@ def look_at_released(replay: Replay) -> Looked:
     newer = DeadLetter.objects.filter(message_id=OuterRef("message_id"), pk__gt=OuterRef("dead_letter_id"))
     released = ReplayItem.objects.filter(replay_id=replay.pk, state=State.RELEASED)
     looked = Looked()
-    became: dict[tuple[ReplayItem.State, str], list[int]] = defaultdict(list)
-    for item, service, status, died_again in released.values_list(
-        "pk", "dead_letter__service", "message__status", Exists(newer)
+    became: dict[tuple[ReplayItem.State, str, str], list[int]] = defaultdict(list)
+    for item, service, status, again in released.values_list(
+        "pk", "dead_letter__service", "message__status", Subquery(newer.order_by("-pk").values("cause_id")[:1])
     ):
-        found = verdict(status, died_again)
+        found = verdict(status, again is not None)
         if found is None:
             looked.under_way[service] += 1
         else:
             looked.settled[service] += 1
-            became[found].append(item)
-    for (state, note), items in became.items():
-        ReplayItem.objects.filter(pk__in=items).update(state=state, note=note, settled_at=Now())
+            became[(*found, (again or "") if found[0] == State.FAILED else "")].append(item)
+    for (state, note, cause), items in became.items():
+        changed = ReplayItem.objects.filter(pk__in=items)
+        changed.update(state=state, note=note, cause=cause, settled_at=Now())
     return looked

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Now
 
 from apps.core.clock import now
-from apps.outbox.deadletters.selection import Selection, select
+from apps.outbox.deadletters.selection import ASLEEP, Selection, select
 from apps.outbox.gates import Gate, gates
 from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, ReplayItem
 
 ACTIVE_ITEM: Final = (ReplayItem.State.WAITING, ReplayItem.State.RELEASED)
 SHOWN_TENANTS: Final = 20
+SAMPLES: Final = 3
+TAKEN: Final = "already in replay "
 OUTCOME_TEXT: Final = {
     "not_dead": "the message is no longer a dead letter",
     "expired": "the message has expired",
@@ -28,6 +30,7 @@ class Plan:
     """``ineligible`` counts by reason in words. ``ambiguous`` letters are eligible, but may have arrived
     already. ``services`` and ``tenants`` (the largest 20) count eligible letters. ``waits_for`` says
     what holds the replay back now. ``estimated_seconds`` is None when nothing is known to go by.
+    ``replayed_before`` were put back once already and died again. ``newest`` is the highest letter.
     """
 
     total: int
@@ -39,6 +42,10 @@ class Plan:
     breakers: dict[str, str]
     waits_for: list[str]
     estimated_seconds: float | None
+    replayed_before: int = 0
+    snoozed: int = 0
+    oldest: datetime | None = None
+    newest: int = 0
 
 
 def plan_replay(selection: Selection | Mapping[str, Any], *, per_second: float | None = None) -> Plan:
@@ -48,17 +55,31 @@ def plan_replay(selection: Selection | Mapping[str, Any], *, per_second: float |
     letters = eligible_letters(chosen)
     services = _counts(letters, "service")
     doors = gates(services)
+    facts = letters.order_by().aggregate(
+        ambiguous=Count("id", filter=Q(ambiguous=True)),
+        replayed_before=Count("id", filter=Q(message__replay_id__isnull=False)),
+        snoozed=Count("id", filter=ASLEEP),
+        oldest=Min("died_at"),
+        newest=Max("id"),
+    )
     return Plan(
         total=eligible + sum(ineligible.values()),
         eligible=eligible,
         ineligible=ineligible,
-        ambiguous=letters.filter(ambiguous=True).count(),
         services=services,
         tenants=_counts(letters, "tenant_id", SHOWN_TENANTS),
         breakers={name: gate.breaker for name, gate in doors.items()},
         waits_for=[str(gate) for gate in doors.values() if gate.shut or gate.probing],
         estimated_seconds=_estimate(services, doors, per_second),
+        **(facts | {"newest": facts["newest"] or 0}),
     )
+
+
+def sample_letters(selection: Selection, services: Mapping[str, int]) -> list[DeadLetter]:
+    """The newest eligible letter of each service, with their messages: what a person looks at before pressing."""
+    chosen = eligible_letters(selection).select_related("message__service").order_by("-pk")
+    found = [chosen.filter(service=service).first() for service in list(services)[:SAMPLES]]
+    return [letter for letter in found if letter is not None]
 
 
 def eligible_letters(selection: Selection) -> QuerySet[DeadLetter]:
@@ -90,7 +111,7 @@ def sort_out(selection: Selection, own_replay: int | None = None) -> tuple[dict[
     eligible = 0
     for taken_by, outcome, letters in rows:
         if taken_by is not None and taken_by != own_replay:
-            reason = f"already in replay {taken_by}"
+            reason = f"{TAKEN}{taken_by}"
         elif taken_by == own_replay is not None or outcome == "eligible":
             eligible += letters
             continue

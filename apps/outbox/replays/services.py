@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isfinite
 from typing import Any, Final
 
 import structlog
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.audit.services import record
 from apps.core.actor import REPLAYS_RUN, Actor, require
+from apps.core.clock import now
 from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.human import span
 from apps.outbox.deadletters.selection import Selection, select
 from apps.outbox.models import Replay, ReplayItem, ReplayState
-from apps.outbox.replays.planning import eligible_letters, sort_out
+from apps.outbox.replays.planning import TAKEN, eligible_letters, sort_out
 from apps.outbox.replays.progress import RUNNING_STATES, count_items, failed_percent
 
 log = structlog.get_logger(__name__)
 
 MAX_PER_SECOND: Final = 100_000
+TAKEN_OUT: Final = "taken out of the replay"
 
 
-@transaction.atomic
 def create_replay(
     *,
     selection: Selection | Mapping[str, Any],
@@ -33,40 +37,104 @@ def create_replay(
     canary: int = 0,
     per_second: float | None = None,
     stop_above_percent: float = 20.0,
+    token: str = "",
+    known: Collection[int] | None = None,
 ) -> Replay:
     """Make a replay of the open dead letters ``selection`` means now; later deaths do not join it.
 
     ``canary`` letters go first, and the rest only if all of those were sent. ``per_second`` limits how
     many are put back (None: as fast as the service takes them). Above ``stop_above_percent`` failures it
     stops by itself. A letter that is in another unfinished replay is left out, so two people who press
-    at once put each letter back once. Raises :class:`Invalid`, and :class:`Conflict` if none is left.
+    at once put each letter back once. ``token`` is the form it came from: a form makes one replay.
+    ``known`` are the replays whose letters the person saw left out; if another one has taken letters
+    since, that is a conflict too, because what was decided upon is no longer what would happen.
+
+    Raises :class:`Invalid`, and :class:`Conflict` if no letter is left.
     """
     require(actor, REPLAYS_RUN)
     chosen = select(selection)
     _check_numbers(canary, per_second, stop_above_percent)
-    replay = Replay.objects.create(
-        state=ReplayState.CANARY if canary else ReplayState.RUNNING,
-        selection=chosen.as_dict(),
-        reason=reason.replace("\x00", "").strip(),
-        created_by=str(actor)[:200],
-        canary=canary,
-        per_second=per_second,
-        stop_above_percent=stop_above_percent,
-    )
+    _refuse_twice(token)
+    options = {
+        "state": ReplayState.CANARY if canary else ReplayState.RUNNING,
+        "selection": chosen.as_dict(),
+        "reason": reason.replace("\x00", "").strip(),
+        "created_by": str(actor)[:200],
+        "canary": canary,
+        "per_second": per_second,
+        "stop_above_percent": stop_above_percent,
+        "token": token[:64] or None,
+    }
+    try:
+        replay = _create(chosen, options, actor, known)
+    except IntegrityError:
+        _refuse_twice(token)
+        raise
+    log.info("replay.started", replay_id=replay.pk, letters=replay.total, left_out=replay.left_out, actor=str(actor))
+    return replay
+
+
+@transaction.atomic
+def _create(chosen: Selection, options: Mapping[str, Any], actor: Actor, known: Collection[int] | None) -> Replay:
+    replay = Replay.objects.create(**options)
     total = _insert_items(replay, chosen)
-    left_out, _ = sort_out(chosen, own_replay=replay.pk)
-    if not total:
-        raise Conflict(_nothing_to_replay(chosen, left_out), detail={"left_out": left_out})
+    left_out, _eligible = sort_out(chosen, own_replay=replay.pk)
+    _refuse_overlap(chosen, total, left_out, known)
     _keep_plan(replay, total, left_out)
     record(
         actor=actor,
         action="replay.started",
         target=f"replay {replay.pk}",
         after=_shown(replay) | {"left_out": left_out},
-        reason=reason,
+        reason=replay.reason,
     )
-    log.info("replay.started", replay_id=replay.pk, letters=total, left_out=left_out, actor=str(actor))
     return Replay.objects.get(pk=replay.pk)
+
+
+def _refuse_twice(token: str) -> None:
+    earlier = Replay.objects.filter(token=token[:64]).first() if token else None
+    if earlier is not None:
+        raise Conflict(began(earlier, earlier.total, earlier.total), detail={"replay": earlier.pk})
+
+
+def _refuse_overlap(chosen: Selection, total: int, left_out: Mapping[str, int], known: Collection[int] | None) -> None:
+    """Raise :class:`Conflict` when nothing is left, or when a replay nobody was told of has taken letters."""
+    taken = {int(why.removeprefix(TAKEN)): count for why, count in left_out.items() if why.startswith(TAKEN)}
+    news = {pk: count for pk, count in taken.items() if known is not None and pk not in known}
+    if total and not news:
+        return
+    who = news or taken
+    if not who:
+        raise Conflict(_nothing_to_replay(chosen, left_out), detail={"left_out": dict(left_out)})
+    most = max(who, key=lambda pk: who[pk])
+    text = began(Replay.objects.get(pk=most), who[most], total + sum(left_out.values()))
+    if not total and len(left_out) > 1:
+        text = f"{text} {_nothing_to_replay(chosen, left_out)}"
+    if total:
+        text += " " + ngettext(
+            "{n} is left: look at that replay, then open this again.",
+            "{n} are left: look at that replay, then open this again.",
+            total,
+        ).format(n=total)
+    raise Conflict(text, detail={"replay": most, "left_out": dict(left_out)})
+
+
+def began(replay: Replay, letters: int, of: int) -> str:
+    """Who was first: ``Replay 12 by ana began 3 s ago with these 1,000 letters.``"""
+    facts = {
+        "replay": replay.pk,
+        "who": replay.created_by,
+        "ago": span((now() - replay.created_at).total_seconds()),
+        "n": f"{letters:,}",
+        "of": f"{of:,}",
+    }
+    if letters == of:
+        return ngettext(
+            "Replay {replay} by {who} began {ago} ago with this letter.",
+            "Replay {replay} by {who} began {ago} ago with these {n} letters.",
+            letters,
+        ).format(**facts)
+    return _("Replay {replay} by {who} began {ago} ago with {n} of these {of} letters.").format(**facts)
 
 
 def pause(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
@@ -85,6 +153,39 @@ def resume(*, replay_id: int, actor: Actor, reason: str = "", stop_above_percent
     return _move(replay_id, actor, "replay.resumed", reason, (ReplayState.PAUSED, ReplayState.STOPPED), go_on)
 
 
+def change_pace(
+    *, replay_id: int, actor: Actor, per_second: float | None, stop_above_percent: float | None = None, reason: str = ""
+) -> Replay:
+    """Another rate (None: as fast as the service takes them) from the next step on, and another limit of failures."""
+    _check_numbers(0, per_second, 0 if stop_above_percent is None else stop_above_percent)
+
+    def change(replay: Replay) -> None:
+        replay.per_second = per_second
+        # The bucket begins anew: what was saved up at the old rate must not burst out.
+        replay.tokens, replay.advanced_at = 0.0, Now() if per_second is not None else None
+        if stop_above_percent is not None:
+            replay.stop_above_percent = stop_above_percent
+
+    unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
+    return _move(replay_id, actor, "replay.pace_changed", reason, unfinished, change)
+
+
+def take_out(*, replay_id: int, actor: Actor, ids: Collection[int], reason: str = "") -> int:
+    """Take letters that still wait out of a replay; they stay dead letters, open as they were. Returns how many."""
+    taken: list[int] = []
+
+    def change(replay: Replay) -> None:
+        waiting = replay.items.filter(state=ReplayItem.State.WAITING, dead_letter_id__in=ids)
+        taken.append(waiting.update(state=ReplayItem.State.SKIPPED, note=TAKEN_OUT, settled_at=Now()))
+        if not taken[0]:
+            raise Conflict(_("None of these letters still waits in replay {id}.").format(id=replay_id))
+        count_items(replay)
+
+    unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
+    _move(replay_id, actor, "replay.letters_taken_out", reason, unfinished, change)
+    return taken[0]
+
+
 def cancel(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
     """Give the waiting letters back, open as they were. What was put back already goes on and is counted."""
     unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
@@ -94,11 +195,13 @@ def cancel(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
 def _check_numbers(canary: Any, per_second: Any, stop_above_percent: Any) -> None:
     problems = []
     if isinstance(canary, bool) or not isinstance(canary, int) or not 0 <= canary <= 10_000:
-        problems.append({"field": "canary", "message": "must be a whole number from 0 to 10000"})
+        problems.append({"field": "canary", "message": _("must be a whole number from 0 to 10000")})
     if per_second is not None and not _within(per_second, 0.01, MAX_PER_SECOND):
-        problems.append({"field": "per_second", "message": f"must be a number from 0.01 to {MAX_PER_SECOND}"})
+        problems.append(
+            {"field": "per_second", "message": _("must be a number from 0.01 to {most}").format(most=MAX_PER_SECOND)}
+        )
     if not _within(stop_above_percent, 0, 100):
-        problems.append({"field": "stop_above_percent", "message": "must be a number from 0 to 100"})
+        problems.append({"field": "stop_above_percent", "message": _("must be a number from 0 to 100")})
     if problems:
         raise Invalid.fields(problems)
 
@@ -125,17 +228,19 @@ def _insert_items(replay: Replay, selection: Selection) -> int:
 def _keep_plan(replay: Replay, total: int, left_out: Mapping[str, int]) -> None:
     services = replay.items.order_by().values_list("dead_letter__service", flat=True).distinct()
     replay.total = total
+    replay.left_out = dict(left_out)
     replay.selection = replay.selection | {"services": sorted(services)}
     if left_out:
         replay.note = "Left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + "."
-    replay.save(update_fields=["total", "selection", "note"])
+    replay.save(update_fields=["total", "selection", "left_out", "note"])
 
 
 def _nothing_to_replay(selection: Selection, left_out: Mapping[str, int]) -> str:
     if not left_out:
-        return f"No open dead letter matches {selection}, so there is nothing to replay."
+        text = _("No open dead letter matches {selection}, so there is nothing to replay.")
+        return text.format(selection=selection)
     why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-    return f"None of the dead letters can be replayed: {why}."
+    return _("None of the dead letters can be replayed: {why}.").format(why=why)
 
 
 def _move(
@@ -145,10 +250,12 @@ def _move(
     with transaction.atomic():
         replay = Replay.objects.select_for_update().filter(pk=replay_id).first()
         if replay is None:
-            raise NotFound(f"There is no replay {replay_id}.")
+            raise NotFound(_("There is no replay {id}.").format(id=replay_id))
         if replay.state not in legal:
             raise Conflict(
-                f"Replay {replay_id} is {replay.state}; this needs one that is {' or '.join(legal)}.",
+                _("Replay {id} is {state}; this needs one that is {legal}.").format(
+                    id=replay_id, state=replay.state, legal=" or ".join(legal)
+                ),
                 detail={"state": replay.state},
             )
         before = _shown(replay)
@@ -178,9 +285,10 @@ def _resume(replay: Replay, stop_above_percent: float | None) -> None:
         failed = failed_percent(replay)
         if failed > replay.stop_above_percent:
             raise Conflict(
-                f"{failed:.0f} % of replay {replay.pk} failed again, more than its limit of "
-                f"{replay.stop_above_percent:g} %. Correct the cause and resume with a higher stop_above_percent, "
-                "or cancel it.",
+                _(
+                    "{failed} % of replay {id} failed again, more than its limit of {limit} %. Correct the cause and "
+                    "resume with a higher stop_above_percent, or cancel it."
+                ).format(failed=f"{failed:.0f}", id=replay.pk, limit=f"{replay.stop_above_percent:g}"),
                 detail={"failed_percent": failed},
             )
     # What stopped in its canary goes on with everything: the person who resumes it has seen the failure.

@@ -8,7 +8,7 @@ from django.utils import timezone
 from apps.audit.models import AuditEntry
 from apps.core.actor import Actor
 from apps.core.errors import Conflict, Forbidden, Invalid
-from apps.outbox.deadletters import services
+from apps.outbox.deadletters import working
 from apps.outbox.deadletters.services import assign, discard, note, snooze
 from apps.outbox.models import DeadLetter, DeadLetterState, Message, MessageStatus
 from tests.conftest import make_service
@@ -34,7 +34,7 @@ def test_discarding_closes_letters_and_keeps_their_messages(lead: Actor) -> None
 
 
 def test_by_cause_in_batches_each_with_its_audit_row(lead: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "BATCH", 4)
+    monkeypatch.setattr(working, "BATCH", 4)
     service = make_service()
     letters = [dead(service, f"order {number} is closed") for number in range(10)]
     other = dead(service, "something else")

@@ -14,7 +14,7 @@ from apps.core.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.outbox.models import DeadLetter, Message, MessageStatus, Replay, ReplayItem
 from apps.outbox.replays.advance import advance_all
 from apps.outbox.replays.planning import plan_replay
-from apps.outbox.replays.services import cancel, create_replay, pause, resume
+from apps.outbox.replays.services import cancel, change_pace, create_replay, pause, resume, take_out
 from tests.conftest import make_service
 from tests.outbox.deadletters.factories import dead
 from tests.outbox.replays.helpers import together
@@ -63,7 +63,7 @@ def test_a_replay_keeps_what_was_left_out_and_why(lead: Actor) -> None:
 def test_nothing_left_is_a_conflict_that_says_why(lead: Actor) -> None:
     letter = dead(make_service())
     first = create_replay(selection={"ids": [letter.pk]}, actor=lead)
-    with pytest.raises(Conflict, match=f"1 already in replay {first.pk}"):
+    with pytest.raises(Conflict, match=rf"Replay {first.pk} by lead@example\.com began .* ago with this letter\."):
         create_replay(selection={"ids": [letter.pk]}, actor=lead)
     with pytest.raises(Conflict, match="No open dead letter matches service smtp"):
         create_replay(selection={"service": "smtp"}, actor=lead)
@@ -156,3 +156,94 @@ def test_many_ticks_at_once_are_one(lead: Actor) -> None:
     assert not [result for result in results if isinstance(result, Exception)]
     assert 10 <= Message.objects.filter(status=MessageStatus.PENDING).count() <= 15
     assert ReplayItem.objects.filter(state="released").count() == Message.objects.filter(status="PENDING").count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_selection_pressed_by_two_at_once_is_one_job(lead: Actor) -> None:
+    service = make_service()
+    for _ in range(50):
+        dead(service)
+
+    def press() -> Replay:
+        return create_replay(selection={"service": "midtrans"}, actor=lead, known=())
+
+    results = together(press, press, press)
+    made = [result for result in results if isinstance(result, Replay)]
+    refused = [result for result in results if isinstance(result, Conflict)]
+    assert (len(made), len(refused)) == (1, 2), results
+    assert Replay.objects.get().total == 50
+    for conflict in refused:
+        assert conflict.detail["replay"] == made[0].pk
+        assert "with these 50 letters" in conflict.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_form_sent_twice_at_once_is_one_job(lead: Actor) -> None:
+    service = make_service()
+    letters = [dead(service) for _ in range(20)]
+
+    def press() -> Replay:
+        ids = [letter.pk for letter in letters]
+        return create_replay(selection={"ids": ids}, actor=lead, token="form-1")
+
+    results = together(press, press, press, press)
+    made = [result for result in results if isinstance(result, Replay)]
+    assert len(made) == 1, results
+    assert all(result.detail["replay"] == made[0].pk for result in results if isinstance(result, Conflict))
+    assert sum(isinstance(result, Conflict) for result in results) == 3
+    assert AuditEntry.objects.filter(action="replay.started").count() == 1
+    with pytest.raises(Conflict, match="with these 20 letters"):
+        press()
+
+
+@pytest.mark.django_db
+def test_letters_that_somebody_else_took_meanwhile_are_a_conflict(lead: Actor) -> None:
+    service = make_service()
+    letters = [dead(service) for _ in range(5)]
+    first = create_replay(selection={"ids": [letter.pk for letter in letters[:2]]}, actor=lead)
+    with pytest.raises(Conflict, match=rf"Replay {first.pk} .* with 2 of these 5 letters\. 3 are left"):
+        create_replay(selection={"service": "midtrans"}, actor=lead, known=())
+    assert Replay.objects.count() == 1
+    assert create_replay(selection={"service": "midtrans"}, actor=lead, known=(first.pk,)).total == 3
+
+
+@pytest.mark.django_db
+def test_what_died_after_the_preview_is_not_meant(lead: Actor) -> None:
+    service = make_service()
+    seen = [dead(service) for _ in range(3)]
+    dead(service)
+    replay = create_replay(selection={"service": "midtrans", "up_to": seen[-1].pk}, actor=lead)
+    assert replay.total == 3
+
+
+@pytest.mark.django_db
+def test_another_pace_holds_from_the_next_step_on(lead: Actor) -> None:
+    service = make_service(limits={"max_in_flight": 100})
+    for _ in range(60):
+        dead(service)
+    replay = create_replay(selection={"service": "midtrans"}, actor=lead, per_second=5)
+    advance_all()
+    assert Message.objects.filter(status="PENDING").count() == 5
+    changed = change_pace(replay_id=replay.pk, actor=lead, per_second=None, stop_above_percent=50, reason="it is fine")
+    assert (changed.per_second, changed.stop_above_percent) == (None, 50)
+    advance_all()
+    assert Message.objects.filter(status="PENDING").count() == 60
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.action, entry.before["per_second"], entry.after["per_second"]) == ("replay.pace_changed", 5, None)
+    with pytest.raises(Invalid, match="per_second"):
+        change_pace(replay_id=replay.pk, actor=lead, per_second=0)
+    cancel(replay_id=replay.pk, actor=lead)
+    with pytest.raises(Conflict, match="is cancelled"):
+        change_pace(replay_id=replay.pk, actor=lead, per_second=1)
+
+
+@pytest.mark.django_db
+def test_letters_taken_out_are_free_again(lead: Actor) -> None:
+    service = make_service()
+    letters = [dead(service) for _ in range(3)]
+    replay = create_replay(selection={"service": "midtrans"}, actor=lead)
+    assert take_out(replay_id=replay.pk, actor=lead, ids=[letters[0].pk]) == 1
+    assert Replay.objects.get(pk=replay.pk).skipped == 1
+    assert create_replay(selection={"ids": [letters[0].pk]}, actor=lead).total == 1
+    with pytest.raises(Conflict, match="still waits"):
+        take_out(replay_id=replay.pk, actor=lead, ids=[letters[0].pk, 4711])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import aiosmtplib
+from django.utils.translation import gettext as _
 
 from apps.channels import failures
 from apps.channels.base import DeliveryError, Envelope, NetworkPolicy, Receipt
@@ -38,7 +39,7 @@ class EmailChannel:
         lookup: Lookup = system_lookup,
     ) -> None:
         if settings.username and not secrets:
-            raise Invalid.field("secret", "is missing: the password of settings.username")
+            raise Invalid.field("secret", _("is missing: the password of settings.username"))
         self._settings = settings
         self._password = secrets[0] if secrets else ""
         self._redact = Redactor(secrets)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 MAX_RECIPIENTS: Final = 50
 # RFC 5321, 4.5.3.1.
 _MAX_LOCAL: Final = 64
@@ -27,27 +29,31 @@ def split(recipient: str) -> list[str]:
 def recipient_problem(recipient: str) -> str | None:
     """What is wrong with a list of recipients, or None."""
     if _CONTROL.search(recipient):
-        return "holds a line break or another control character, which could inject a header: remove it"
+        return _("holds a line break or another control character, which could inject a header: remove it")
     addresses = split(recipient)
     if not addresses:
-        return "is required: an e-mail address, or several with commas between"
+        return _("is required: an e-mail address, or several with commas between")
     if len(addresses) > MAX_RECIPIENTS:
-        return f"has more than {MAX_RECIPIENTS} addresses: send several messages"
+        return _("has more than {count} addresses: send several messages").format(count=MAX_RECIPIENTS)
     return next((problem for problem in map(address_problem, addresses) if problem), None)
 
 
 def address_problem(address: str) -> str | None:
     """What is wrong with one address, or None."""
     if _CONTROL.search(address):
-        return "holds a line break or another control character, which could inject a header: remove it"
+        return _("holds a line break or another control character, which could inject a header: remove it")
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:
-        return f"{_shown(address)} is not an e-mail address: it needs a name, an @ and a domain"
+        return _("{address} is not an e-mail address: it needs a name, an @ and a domain").format(
+            address=_shown(address)
+        )
     dots = local.startswith(".") or local.endswith(".") or ".." in local
     if dots or not _LOCAL.match(local) or len(local.encode()) > _MAX_LOCAL:
-        return f"{_shown(address)} is not an e-mail address: {_shown(local)} cannot stand before the @"
+        text = _("{address} is not an e-mail address: {part} cannot stand before the @")
+        return text.format(address=_shown(address), part=_shown(local))
     if ascii_domain(domain) is None:
-        return f"{_shown(address)} is not an e-mail address: {_shown(domain)} is not a domain"
+        text = _("{address} is not an e-mail address: {part} is not a domain")
+        return text.format(address=_shown(address), part=_shown(domain))
     return None
 
 
@@ -64,7 +70,7 @@ def ascii_domain(domain: str) -> str | None:
 
 def on_the_wire(address: str) -> str:
     """An address with its domain in ASCII. Beyond ASCII before the @ it needs a server with SMTPUTF8."""
-    local, _, domain = address.rpartition("@")
+    local, _at, domain = address.rpartition("@")
     return f"{local}@{ascii_domain(domain) or domain}"
 
 

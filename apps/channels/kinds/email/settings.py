@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from django.utils.translation import gettext as _
 from pydantic import Field, field_validator, model_validator
 
 from apps.channels.kinds.email.recipients import address_problem
@@ -45,7 +46,7 @@ class EmailSettings(ChannelSettings):
     @model_validator(mode="after")
     def _sender_is_given(self) -> Self:
         if not self.from_address:
-            raise ValueError("from_address is required: the sender of every message")
+            raise ValueError(_("from_address is required: the sender of every message"))
         return self
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
+from django.utils.translation import gettext as _
+
 from apps.channels.headers import problem
 from apps.channels.kinds.http.settings import HttpSettings
 from apps.channels.signing import Signer
@@ -42,11 +44,14 @@ def basic(username: str, secret: str) -> str:
 def _first(settings: HttpSettings, secrets: Sequence[str]) -> str:
     if secrets:
         return secrets[0]
-    source = f"the environment variable {settings.secret_ref}" if settings.secret_ref else "the service's secret"
-    raise Invalid.field("secret", f"auth is {settings.auth}, but there is no secret: set {source}")
+    if settings.secret_ref:
+        text = _("auth is {auth}, but there is no secret: set the environment variable {variable}")
+    else:
+        text = _("auth is {auth}, but there is no secret: set the service's secret")
+    raise Invalid.field("secret", text.format(auth=settings.auth, variable=settings.secret_ref))
 
 
 def _safe(secret: str) -> str:
     if problem("x", secret):
-        raise Invalid.field("secret", "holds a line break or another control character: store it again without")
+        raise Invalid.field("secret", _("holds a line break or another control character: store it again without"))
     return secret

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from django.utils.translation import gettext as _
 from pydantic import Field, model_validator
 
 from apps.channels.settings import ChannelSettings, HeaderMap, WebAddress, host_of
@@ -31,13 +32,13 @@ class HttpSettings(ChannelSettings):
     @model_validator(mode="after")
     def _auth_is_complete(self) -> Self:
         if (self.auth == "header") != bool(self.auth_header):
-            raise ValueError("auth: header and auth_header go together: give both or neither")
+            raise ValueError(_("auth: header and auth_header go together: give both or neither"))
         if self.username and self.auth != "basic":
-            raise ValueError("username is only used with auth: basic")
+            raise ValueError(_("username is only used with auth: basic"))
         own = {"bearer": "authorization", "basic": "authorization", "header": self.auth_header.lower()}
         taken = own.get(self.auth or "")
         if taken and taken in {name.lower() for name in self.headers}:
-            raise ValueError(f"headers must not hold {taken}: it is made from the secret")
+            raise ValueError(_("headers must not hold {name}: it is made from the secret").format(name=taken))
         return self
 
     def hosts(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
 from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, body_object, with_subject
@@ -94,5 +95,5 @@ class SlackChannel(ApiChannel):
 def _webhook(settings: SlackSettings, secret: str) -> URL:
     address = settings.url or secret
     if not settings.url and (not address.startswith(("https://", "http://")) or not host_of(address)):
-        raise Invalid.field("secret", "is not a URL: in mode: webhook the secret is the webhook's URL")
+        raise Invalid.field("secret", _("is not a URL: in mode: webhook the secret is the webhook's URL"))
     return URL(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from django.utils.translation import gettext as _
 from pydantic import Field, model_validator
 
 from apps.channels.settings import ChannelSettings, WebAddress, host_of
@@ -23,9 +24,9 @@ class SlackSettings(ChannelSettings):
     @model_validator(mode="after")
     def _fields_fit_the_mode(self) -> Self:
         if self.mode == "api" and self.url:
-            raise ValueError("url belongs to mode: webhook; in mode: api set base_url")
+            raise ValueError(_("url belongs to mode: webhook; in mode: api set base_url"))
         if self.mode == "webhook" and self.channel:
-            raise ValueError("a webhook posts to the channel it was made for: remove channel, or set mode: api")
+            raise ValueError(_("a webhook posts to the channel it was made for: remove channel, or set mode: api"))
         return self
 
     def hosts(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
 from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, as_integer, body_object, with_subject
@@ -25,7 +26,7 @@ _UNUSABLE: Final = frozenset({401, 404})
 
 def recipient_problem(recipient: str) -> str | None:
     if recipient and not _CHAT.match(recipient):
-        return "is not a chat: use its number, such as -1001234567890, or @channelname"
+        return _("is not a chat: use its number, such as -1001234567890, or @channelname")
     return None
 
 
@@ -49,7 +50,7 @@ class TelegramChannel(ApiChannel):
             lookup=lookup,
         )
         if not _TOKEN.match(self._secret):
-            raise Invalid.field("secret", "is not a bot token, such as 123456:ABC-DEF")
+            raise Invalid.field("secret", _("is not a bot token, such as 123456:ABC-DEF"))
         self._url = URL(settings.base_url) / f"bot{self._secret}" / "sendMessage"
         self._chat = settings.chat_id
         self._options: dict[str, Any] = {"disable_notification": True} if settings.disable_notification else {}

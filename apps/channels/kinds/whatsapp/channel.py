@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
 from yarl import URL
 
 from apps.channels.api import ApiChannel, Call, answer_object, as_integer, body_object, with_subject
@@ -25,9 +26,9 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{6,15}\Z", re.ASCII)
 
 def recipient_problem(recipient: str) -> str | None:
     if not recipient:
-        return "is required: the phone number with its country code, such as +6281234567890"
+        return _("is required: the phone number with its country code, such as +6281234567890")
     if not _NUMBER.match(_SEPARATORS.sub("", recipient)):
-        return "is not a phone number with its country code, such as +6281234567890"
+        return _("is not a phone number with its country code, such as +6281234567890")
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from apps.console.demo import messages, replaying, services, traffic
+from apps.console.demo import messages, replaying, services, templates, traffic
 from apps.core.cli import PortalCommand
 from apps.core.clock import now
 from apps.core.errors import Conflict
@@ -47,4 +47,6 @@ def seed(moment: datetime, *, scale: float = 1.0) -> None:
     services.refresh(moment)
     replaying.make_replay(moment, random, scale)
     messages.make_messages(moment, random, scale)
+    templates.make_templates(moment)
+    templates.use_templates()
     traffic.make_minutes(moment, random)

@@ -1,0 +1,60 @@
+"""Every action of the trail in words, in one table. What is stored stays the English code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+ACTIONS: Final[Mapping[str, str | Promise]] = {
+    "apikey.created": _("Made an API key"),
+    "apikey.revoked": _("Revoked an API key"),
+    "audit.check_asked": _("Asked for a check of the trail"),
+    "audit.exported": _("Exported the trail"),
+    "audit.pruned": _("Removed old rows of the trail"),
+    "breaker.configured": _("Changed a breaker’s thresholds"),
+    "breaker.forced_closed": _("Forced a breaker closed"),
+    "breaker.forced_open": _("Forced a breaker open"),
+    "breaker.metrics_only": _("Set a breaker to count only"),
+    "breaker.override_ended": _("Gave a breaker back to itself"),
+    "breaker.reset": _("Reset a breaker"),
+    "breaker.test_asked": _("Asked for a test of a service"),
+    "deadletter.assigned": _("Assigned dead letters"),
+    "deadletter.discarded": _("Discarded dead letters"),
+    "deadletter.edited_and_replayed": _("Edited and replayed a dead letter"),
+    "deadletter.noted": _("Wrote a note on dead letters"),
+    "deadletter.snoozed": _("Snoozed dead letters"),
+    "encryption.rotated": _("Rotated the encryption keys"),
+    "message.cancelled": _("Cancelled a message"),
+    "message.retried_now": _("Had a message tried now"),
+    "message.revealed": _("Looked at a message unmasked"),
+    "person.changed": _("Changed a person"),
+    "person.created": _("Added a person"),
+    "replay.cancelled": _("Cancelled a replay"),
+    "replay.paused": _("Paused a replay"),
+    "replay.resumed": _("Resumed a replay"),
+    "replay.started": _("Started a replay"),
+    "service.changed": _("Changed a service"),
+    "service.created": _("Added a service"),
+    "service.paused": _("Paused a service"),
+    "service.resumed": _("Resumed a service"),
+    "service.secret_retired": _("Retired a service’s old secret"),
+    "service.secret_rotated": _("Rotated a service’s secret"),
+}
+ACTOR_KINDS: Final[Mapping[str, str | Promise]] = {
+    "person": _("Person"),
+    "apikey": _("API key"),
+    "cli": _("Command line"),
+    "system": _("The portal itself"),
+}
+
+
+def action_words(action: str) -> str:
+    """``action`` in the reader's language; one that is not in the table is shown as it is stored."""
+    return str(ACTIONS.get(action, action))
+
+
+def kind_words(kind: str) -> str:
+    return str(ACTOR_KINDS.get(kind, kind))
