@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.alerts import conditions
 from apps.alerts.escalating import escalate
 from apps.alerts.processing import process_all
 from apps.alerts.settling import settle_all
@@ -19,5 +20,6 @@ def process() -> None:
 @shared_task(name="alerts.settle")
 def settle() -> None:
     """Resolve what has been normal long enough, and notice sources that fell silent."""
+    conditions.look()
     settle_all()
     escalate()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.alerts.fingerprint import fingerprint_of
@@ -139,6 +139,7 @@ JSONISH = st.recursive(
 FIELDS = st.sampled_from(["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "generatorURL", "x"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(FIELDS, JSONISH, max_size=8) | JSONISH, max_size=5))
 def test_whatever_stands_in_the_list_each_alert_is_taken_or_put_aside(alerts: list[object]) -> None:
     said = parse(json.dumps({"alerts": alerts}).encode())
