@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format bench screenshots messages lock clean need-python
+.PHONY: help setup setup-dev run test lint format bench bench-pages screenshots messages lock clean need-python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: setup-dev ## Bring code and templates into the house form
 
 bench: setup-dev ## Measure the engine beside its peers; writes docs/reference/benchmarks.md
 	@exec $(VENV_PYTHON) -m bench $(ARGS)
+
+bench-pages: setup-dev ## Measure every page with a million messages; writes docs/reference/page-benchmarks.md
+	@exec $(VENV_PYTHON) -m bench.pages $(ARGS)
 
 screenshots: setup-dev ## Take the pictures of docs/screenshots from a running sandbox
 	@exec $(VENV_PYTHON) -m scripts.screenshots $(ARGS)

@@ -18,6 +18,8 @@ DAYS: Final = 30
 CAUSES: Final = 20
 AUDIT_ENTRIES: Final = 30_000
 BREAKER_EVENTS: Final = 10_000
+# Two weeks in steps of 10 s, as the breakers keep them.
+WINDOWS: Final = 14 * 8640
 # Share of the newest messages that have their attempts: older ones were pruned.
 WITH_ATTEMPTS: Final = 0.2
 
@@ -79,8 +81,12 @@ MINUTE: Final = """
     {series} SELECT 'midtrans', {at}, 20, 1, 2000, {latency} FROM {numbers}"""
 EVENT: Final = """
     INSERT INTO breaker_event (breaker_id, at, epoch, kind, actor, detail)
-    {series} SELECT (SELECT min(id) FROM breaker), {ms}, n,
+    {series} SELECT (SELECT id FROM breaker WHERE name = 'midtrans'), {ms}, n,
         CASE n % 3 WHEN 0 THEN 'opened' WHEN 1 THEN 'reopened' ELSE 'closed' END, '', {empty} FROM {numbers}"""
+WINDOW: Final = """
+    INSERT INTO breaker_history (breaker_id, at, ok, fail, timeout, slow, rejected)
+    {series} SELECT breaker.id, {ms}, 20 + n % 7, CASE WHEN n % 5000 < 60 THEN 30 ELSE 1 END, n % 2, 0, 0
+    FROM {numbers}, breaker WHERE breaker.name IN ('midtrans', 'smtp', 'whatsapp') ON CONFLICT DO NOTHING"""
 AUDIT: Final = """
     INSERT INTO audit_entry ({columns})
     {series} SELECT {values} FROM {numbers}"""
@@ -182,6 +188,8 @@ def _replayed(maker: Maker) -> None:
     DeadLetter.objects.filter(state="replayed", replay_id=None).update(replay_id=replay.pk)
     first, step = int(maker.start.timestamp() * 1000), DAYS * 86_400_000 // BREAKER_EVENTS
     maker.run(EVENT, BREAKER_EVENTS, ms=f"{first} + CAST(n AS bigint) * {step}", empty=maker.json("{}"))
+    last = int((maker.start + timedelta(days=DAYS)).timestamp() // 10 * 10_000)
+    maker.run(WINDOW, WINDOWS, ms=f"{last} - CAST(n AS bigint) * 10000")
 
 
 def _settle_down(maker: Maker) -> None:

@@ -19,14 +19,14 @@ PEER_PACKAGES = (*(peer.package for peer in PEERS), "requests", "aiohttp", "asyn
 GUARDS = ("pybreaker", "circuitbreaker", "interlock-cb")
 
 
-def _processor() -> str:
+def processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
 
 
-def _memory() -> str:
+def memory() -> str:
     kibibytes = int(Path("/proc/meminfo").read_text().split()[1])
     return f"{kibibytes / 1024 / 1024:.0f} GiB"
 
@@ -43,8 +43,8 @@ def collect(servers: Servers) -> list[tuple[str, str]]:
     load = os.getloadavg()[0]
     return [
         ("measured", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load before the run {load:.2f}"),
-        ("processor", f"{_processor()}, {len(os.sched_getaffinity(0))} cores usable"),
-        ("memory", _memory()),
+        ("processor", f"{processor()}, {len(os.sched_getaffinity(0))} cores usable"),
+        ("memory", memory()),
         ("system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"),
         ("PostgreSQL", postgres.removeprefix("server_version ")),
         ("Valkey", f"{servers.valkey.version()}, append-only file synced every second"),

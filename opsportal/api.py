@@ -22,6 +22,7 @@ from apps.core.strict_json import BadJson, parse
 from apps.outbox.api.deadletters import letters_router, replays_router
 from apps.outbox.api.messages import router as messages_router
 from apps.outbox.api.services import router as services_router
+from apps.outbox.api.triage import triage_router
 from apps.outbox.templating.api import router as templates_router
 
 log = structlog.get_logger(__name__)
@@ -76,6 +77,7 @@ api = PortalAPI(
 )
 api.add_router("/api/v1/messages", messages_router)
 api.add_router("/api/v1/dead-letters", letters_router)
+api.add_router("/api/v1/dead-letters", triage_router)
 api.add_router("/api/v1/replays", replays_router)
 api.add_router("/api/v1/services", services_router)
 api.add_router("/api/v1/services", breakers_router)

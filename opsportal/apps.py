@@ -16,6 +16,7 @@ class PortalConfig(AppConfig):
         # Django sends the signal for apps with models only, so this listens to the one whose tables it fills.
         beat = apps.get_app_config("django_celery_beat")
         post_migrate.connect(_sync_schedule, sender=beat, dispatch_uid="opsportal.schedule")
+        post_migrate.connect(_keep_grants, sender=beat, dispatch_uid="opsportal.grants")
 
 
 def _sync_schedule(using: str, **_: Any) -> None:
@@ -26,3 +27,15 @@ def _sync_schedule(using: str, **_: Any) -> None:
     # `migrate some_app zero` and the like may leave the tables away.
     if "django_celery_beat_periodictask" in connections[using].introspection.table_names():
         sync_schedule()
+
+
+def _keep_grants(using: str, **_: Any) -> None:
+    """Where the owner migrates, the application needs its grants on what is new."""
+    import dj_database_url
+    from django.conf import settings
+    from django.db import connections
+
+    from opsportal.database_roles import keep_grants
+
+    if settings.MIGRATION_DATABASE_URL:
+        keep_grants(connections[using], str(dj_database_url.parse(settings.APPLICATION_DATABASE_URL)["USER"]))

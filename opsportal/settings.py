@@ -63,6 +63,12 @@ HTTPS = env.flag("HTTPS", False, "The portal is reached over HTTPS: secure cooki
 DATABASE_URL = env.secret(
     "DATABASE_URL", "", "postgres://user:password@host/name. Unset: SQLite under DATA_DIR.", shown="(SQLite)"
 )
+MIGRATION_DATABASE_URL = env.secret(
+    "MIGRATION_DATABASE_URL",
+    "",
+    "PostgreSQL: the owner of the tables, for migrate, prepare, database_roles and audit prune.",
+    shown="(DATABASE_URL)",
+)
 VALKEY_SOCKET = envfiles.socket_path(DATA_DIR, "valkey.sock")
 BROKER_URL = env.secret(
     "BROKER_URL", f"redis+socket://{VALKEY_SOCKET}", "Celery's broker. Unset: the local Valkey.", shown="(local)"
@@ -143,6 +149,11 @@ if SECRET_KEY == DEVELOPMENT_KEY and (HTTPS or TRUSTED_PROXIES or HOST not in LO
     env.problem("SECRET_KEY", "others can reach this installation: make a secret with `openssl rand -base64 48`")
 if len(SECRET_KEY) < 32:
     env.problem("SECRET_KEY", "is shorter than 32 characters: make one with `openssl rand -base64 48`")
+# What changes tables is done by their owner; every process works as the application.
+APPLICATION_DATABASE_URL = DATABASE_URL
+OWNER_COMMANDS = (["migrate"], ["prepare"], ["database_roles"], ["audit", "prune"])
+if MIGRATION_DATABASE_URL and any(sys.argv[1 : 1 + len(words)] == words for words in OWNER_COMMANDS):
+    DATABASE_URL = MIGRATION_DATABASE_URL
 try:
     DATABASE = dj_database_url.parse(DATABASE_URL) if DATABASE_URL else {}
 except (ValueError, KeyError) as error:

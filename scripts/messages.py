@@ -38,7 +38,7 @@ METADATA: Final = {
     "Content-Transfer-Encoding": "8bit",
     "Plural-Forms": "nplurals=1; plural=0;",
 }
-PLACEHOLDER: Final = re.compile(r"%\(\w+\)[a-z]|\{\w*(?:![rsa])?(?::[^{}]*)?\}|%[sd]")
+PLACEHOLDER: Final = re.compile(r"%\(\w+\)[a-z]|%[sd]|\{\w*(?:![rsa])?(?::[^{}]*)?\}")
 Key = tuple[str | None, str]
 
 
@@ -125,6 +125,8 @@ def _problems_of(entry: polib.POEntry) -> Iterator[str]:
     for text in texts(entry):
         if sorted(set(PLACEHOLDER.findall(text))) != wanted:
             yield f"placeholders differ ({', '.join(wanted) or 'none'})"
+        if "%(" in text and re.search(r"(?<!%)%(?![%(])", text.replace("%%", "")):
+            yield "a % that is not doubled"
         if entry.msgid[:1].isspace() != text[:1].isspace() or entry.msgid[-1:].isspace() != text[-1:].isspace():
             yield "spaces at the ends differ"
 

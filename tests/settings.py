@@ -19,6 +19,7 @@ os.environ["ENCRYPTION_KEYS"] = ""
 os.environ["DELIVERY_PRIVATE_NETWORKS"] = "allow"
 for _name in ("BROKER_URL", "CACHE_URL", "SERVICES_FILE", "SANDBOX", "HTTPS", "PROMETHEUS_MULTIPROC_DIR"):
     os.environ.pop(_name, None)
+os.environ.pop("MIGRATION_DATABASE_URL", None)
 
 from opsportal.settings import *  # noqa: E402, F403
 from opsportal.settings import DATABASES  # noqa: E402

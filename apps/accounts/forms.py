@@ -86,7 +86,8 @@ class LoginForm(AllauthLoginForm):
     def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
         """On to the second factor, or in."""
         self._login.redirect_url = redirect_url
-        return perform_password_login(request, {"email": self.cleaned_data["login"]}, self._login)
+        answer: HttpResponse = perform_password_login(request, {"email": self.cleaned_data["login"]}, self._login)
+        return answer
 
 
 class PasswordAgainForm(ReauthenticateForm):
@@ -210,7 +211,7 @@ class NewPasswordForm(ChangePasswordForm):
         return password
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
+        given: dict[str, Any] = self.cleaned_data
         if "password1" in given and given["password1"] != given.get("password2"):
             self.add_error("password2", _("The two are not the same."))
         return given
@@ -226,7 +227,7 @@ class LinkPasswordForm(forms.Form):
         self.fields["password1"].help_text = password_help()
 
     def clean(self) -> dict[str, Any]:
-        given = self.cleaned_data
+        given: dict[str, Any] = self.cleaned_data
         if "password1" in given and given["password1"] != given.get("password2"):
             self.add_error("password2", _("The two are not the same."))
         return given

@@ -68,10 +68,9 @@ def _to_second_factor(request: HttpRequest, person: User) -> HttpResponseBase | 
     match = request.resolver_match
     if match is not None and match.view_name in open_names:
         return None
-    after = (
-        "" if request.method != "GET" or target == "mfa_index" else f"?{urlencode({'next': request.get_full_path()})}"
-    )
-    return HttpResponseRedirect(f"{reverse(target)}{after}")
+    if request.method != "GET" or target == "mfa_index":
+        return HttpResponseRedirect(reverse(target))
+    return HttpResponseRedirect(f"{reverse(target)}?{urlencode({'next': request.get_full_path()})}")
 
 
 def _where_to(types: set[str]) -> tuple[str, set[str]]:

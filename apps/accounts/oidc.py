@@ -131,7 +131,8 @@ def _no_access(why: str) -> LogInRefused:
 
 def _first_time(claims: Mapping[str, Any], identity: str, role: str, actor: Actor) -> User:
     email = str(claims.get("email") or "").strip().lower()
-    if not email or claims.get("email_verified") not in (True, "true"):
+    verified = claims.get("email_verified")
+    if not email or not (verified is True or verified == "true"):
         raise LogInRefused(
             _("The provider does not say that your e-mail address is verified, so it cannot be trusted here."),
             why="e-mail not verified",
@@ -162,8 +163,3 @@ def _with_role(person: User, role: str | None, actor: Actor) -> User:
         log.warning("oidc.role_kept", person=person.email, error=error.message)
         return person
 
-
-def unlink(person: User) -> int:
-    """Forget which identity a person has at the provider: the next one with their verified address takes its place."""
-    gone, _detail = SocialAccount.objects.filter(provider=PROVIDER, user=person).delete()
-    return int(gone)

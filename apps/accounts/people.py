@@ -7,13 +7,14 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import PasswordLink, User
 from apps.accounts.services import new_person
@@ -23,6 +24,7 @@ from apps.core import actor as may
 from apps.core import clock
 from apps.core.actor import Actor, require
 from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.language import is_time_zone
 
 LINK_LIVES: Final = timedelta(hours=24)
 
@@ -50,7 +52,7 @@ def make_password_link(*, email: str, actor: Actor) -> NewLink:
     require(actor, may.PEOPLE_MANAGE)
     person = _locked(email)
     if not person.is_active:
-        raise Conflict(f"{person.email} may not log in; let them in again first.")
+        raise Conflict(_("{email} may not log in; let them in again first.").format(email=person.email))
     return _new_link(person, actor)
 
 
@@ -83,7 +85,7 @@ def link_of(token: str) -> PasswordLink:
     """The live link of ``token``; raises NotFound that tells nothing about why."""
     link = PasswordLink.objects.select_related("person").filter(token_hash=_digest(token)).first()
     if link is None or link.expires_at <= clock.now() or not link.person.is_active:
-        raise NotFound("This link is used, has expired or was replaced by a newer one. Ask an admin for another.")
+        raise NotFound(_("This link is used, has expired or was replaced by a newer one. Ask an admin for another."))
     return link
 
 
@@ -121,7 +123,7 @@ def reset_second_factor(*, email: str, actor: Actor, reason: str = "") -> User:
     rows = Authenticator.objects.filter(user_id=person.pk)
     types = sorted(str(row.type) for row in rows)
     if not types:
-        raise Conflict(f"{person.email} has no second factor.")
+        raise Conflict(_("{email} has no second factor.").format(email=person.email))
     rows.delete()
     record(
         actor=actor,
@@ -131,6 +133,18 @@ def reset_second_factor(*, email: str, actor: Actor, reason: str = "") -> User:
         after={"factors": [], "sessions_ended": end_all(person)},
         reason=reason,
     )
+    return person
+
+
+@transaction.atomic
+def unlink_identity(*, email: str, actor: Actor) -> User:
+    """Forget which identity of the provider a person is, for somebody who got a new account there."""
+    require(actor, may.PEOPLE_MANAGE)
+    person = _locked(email)
+    gone, _detail = SocialAccount.objects.filter(user_id=person.pk).delete()
+    if not gone:
+        raise Conflict(_("{email} has never logged in through the provider.").format(email=person.email))
+    record(actor=actor, action="person.identity_unlinked", target=f"person:{person.email}")
     return person
 
 
@@ -174,16 +188,16 @@ def update_profile(*, person: User, changes: dict[str, Any], ip: str = "") -> Us
 def _check_profile(changes: dict[str, Any]) -> None:
     unknown = set(changes) - {"name", "language", "time_zone"}
     if unknown:
-        raise Invalid.field(min(unknown), "cannot be changed here")
+        raise Invalid.field(min(unknown), _("cannot be changed here"))
     language, zone = changes.get("language", ""), changes.get("time_zone", "")
     if language and language not in dict(settings.LANGUAGES):
-        raise Invalid.field("language", f"{language!r} is not a language of the portal")
-    if zone and zone not in available_timezones():
-        raise Invalid.field("time_zone", f"{zone!r} is not a time zone")
+        raise Invalid.field("language", _("{language} is not a language of the portal").format(language=repr(language)))
+    if zone and not is_time_zone(zone):
+        raise Invalid.field("time_zone", _("{zone} is not a time zone").format(zone=repr(zone)))
 
 
 def _locked(email: str) -> User:
     person = User.objects.select_for_update().filter(email=email.strip().lower()).first()
     if person is None:
-        raise NotFound(f"There is no operator {email}.")
+        raise NotFound(_("There is no operator {email}.").format(email=email))
     return person

@@ -108,7 +108,14 @@ class PortalOIDCProvider(OpenIDConnectProvider):
 
 
 class CallbackView(OAuth2CallbackView):
-    """Hands the adapter what the log-in began with."""
+    """Hands the adapter what the log-in began with, and says on a page what the provider did wrong."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().dispatch(request, *args, **kwargs)
+        except (OAuth2Error, RequestException) as error:
+            answer = render_authentication_error(request, self.adapter.get_provider(), exception=error)
+        return answer
 
     def _get_state(self, request: HttpRequest, provider: Any) -> Any:
         state, response = super()._get_state(request, provider)

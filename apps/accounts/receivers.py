@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import signals as account
-from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa import signals as mfa
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 
 from apps.accounts.journal import person_did
 from apps.accounts.models import PersonSession, User
-from apps.accounts.second_factor import FACTORS
+from apps.accounts.sessions import end_all, touch
 
 
 def methods_of(request: Any, user: User) -> list[str]:
     """How the person of this session proved who they are: password, totp, webauthn, recovery_codes, oidc."""
     records = get_authentication_records(request, user)
     return [str(record.get("type") or record.get("provider") or record["method"]) for record in records]
+
+
+def session_began(request: Any, user: User, **_: Any) -> None:
+    """Django's signal, which comes however somebody logs in."""
+    touch(request, user)
 
 
 def logged_in(request: Any, user: User, **_: Any) -> None:
@@ -31,13 +36,12 @@ def logged_out(request: Any, user: User | None, **_: Any) -> None:
 
 
 def password_changed(request: Any, user: User, **_: Any) -> None:
-    person_did("person.password_changed", user, request)
+    """The sessions elsewhere are void by then; they go from the list too."""
+    ended = end_all(user, keep=request.session.session_key or "")
+    person_did("person.password_changed", user, request, sessions_ended=ended)
 
 
 def factor_added(request: Any, user: User, authenticator: Any, **_: Any) -> None:
-    """To set one up is to prove it: the code or the passkey was asked for just now."""
-    if authenticator.type in FACTORS:
-        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type, reauthenticated=True)
     person_did("person.factor_added", user, request, type=str(authenticator.type))
 
 
@@ -51,6 +55,7 @@ def factor_reset(request: Any, user: User, authenticator: Any, **_: Any) -> None
 
 def connect() -> None:
     """Called once, when all apps are there."""
+    user_logged_in.connect(session_began, dispatch_uid="accounts.session_began")
     account.user_logged_in.connect(logged_in, dispatch_uid="accounts.logged_in")
     user_logged_out.connect(logged_out, dispatch_uid="accounts.logged_out")
     for signal in (account.password_changed, account.password_set):

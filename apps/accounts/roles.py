@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import actor as may
 
 
 class Role(models.TextChoices):
-    VIEWER = "viewer", "Viewer"
-    OPERATOR = "operator", "Operator"
-    LEAD = "lead", "Lead"
-    ADMIN = "admin", "Admin"
+    VIEWER = "viewer", _("Viewer")
+    OPERATOR = "operator", _("Operator")
+    LEAD = "lead", _("Lead")
+    ADMIN = "admin", _("Admin")
 
 
 _VIEWER: Final = frozenset({may.MESSAGES_READ, may.SERVICES_READ, may.ALERTS_READ})

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import SavedView, User
 from apps.core.errors import Conflict, Invalid, NotFound
@@ -32,19 +33,21 @@ def own_view(person: User, view_id: int) -> SavedView:
     """Raises NotFound for what is not there, and for what belongs to somebody else: the two look the same."""
     found = SavedView.objects.filter(person=person, pk=view_id).first()
     if found is None:
-        raise NotFound(f"You have no saved view {view_id}. It may have been deleted in another window.")
+        raise NotFound(
+            _("You have no saved view {view_id}. It may have been deleted in another window.").format(view_id=view_id)
+        )
     return found
 
 
 def save_view(*, person: User, page: str, name: str, query: str) -> SavedView:
     """Keep ``page`` with its filters as ``name``. Raises Conflict when the name is taken, Invalid for bad input."""
     if not page or len(page) > LONGEST_PAGE:
-        raise Invalid.field("page", "is not a page that can be saved")
+        raise Invalid.field("page", _("is not a page that can be saved"))
     if SavedView.objects.filter(person=person).count() >= MOST:
-        raise Conflict(f"You have {MOST} saved views, which is the most. Delete one first.")
+        raise Conflict(_("You have {most} saved views, which is the most. Delete one first.").format(most=MOST))
     cleaned = clean_query(query)
     if len(cleaned) > LONGEST_QUERY:
-        raise Invalid.field("query", f"is longer than {LONGEST_QUERY} characters")
+        raise Invalid.field("query", _("is longer than {most} characters").format(most=LONGEST_QUERY))
     return _write(SavedView(person=person, page=page, name=_name(name), query=cleaned))
 
 
@@ -71,7 +74,7 @@ def clean_query(query: str) -> str:
 def _name(name: str) -> str:
     cleaned = " ".join(name.replace("\x00", "").split())
     if not cleaned or len(cleaned) > LONGEST_NAME:
-        raise Invalid.field("name", f"must have from 1 to {LONGEST_NAME} characters")
+        raise Invalid.field("name", _("must have from 1 to {most} characters").format(most=LONGEST_NAME))
     return cleaned
 
 
@@ -80,5 +83,7 @@ def _write(view: SavedView) -> SavedView:
         with transaction.atomic():
             view.save()
     except IntegrityError as error:
-        raise Conflict(f"You have a view of this page called {view.name} already. Take another name.") from error
+        raise Conflict(
+            _("You have a view of this page called {name} already. Take another name.").format(name=view.name)
+        ) from error
     return view

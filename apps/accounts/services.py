@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts import api_keys
 from apps.accounts.models import ApiKey, PasswordLink, User
@@ -21,6 +22,7 @@ from apps.core import actor as may
 from apps.core import clock
 from apps.core.actor import Actor, require
 from apps.core.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.core.human import exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def create_person(*, email: str, role: str, actor: Actor, password: str = "", na
     Raises Invalid for a bad address or role, Conflict when the address is taken.
     """
     if password and len(password) < 8:
-        raise Invalid.field("password", "use at least 8 characters")
+        raise Invalid.field("password", _("use at least 8 characters"))
     password = password or secrets.token_urlsafe(12)
     return NewPerson(new_person(email=email, role=role, name=name, password=password, actor=actor), password)
 
@@ -49,9 +51,11 @@ def new_person(*, email: str, role: str, actor: Actor, password: str | None, nam
     require(actor, may.PEOPLE_MANAGE)
     address = _checked_email(email)
     if role not in Role.values:
-        raise Invalid.field("role", f"{role!r} is not a role. Known: {', '.join(Role.values)}")
+        raise Invalid.field(
+            "role", _("{role} is not a role. Known: {known}").format(role=repr(role), known=", ".join(Role.values))
+        )
     if User.objects.filter(email=address).exists():
-        raise Conflict(f"There is already an operator {address}.", detail={"email": address})
+        raise Conflict(_("There is already an operator {address}.").format(address=address), detail={"email": address})
     user = User.objects.create_user(address, password, role=role, name=name.strip()[:100])
     record(actor=actor, action="person.created", target=f"person:{address}", after={"role": role})
     return user
@@ -62,7 +66,7 @@ def _checked_email(email: str) -> str:
     try:
         validate_email(address)
     except ValidationError:
-        raise Invalid.field("email", f"{email!r} is not an e-mail address") from None
+        raise Invalid.field("email", _("{email} is not an e-mail address").format(email=repr(email))) from None
     return address
 
 
@@ -72,7 +76,7 @@ def change_person(*, email: str, changes: dict[str, Any], actor: Actor, reason: 
     require(actor, may.PEOPLE_MANAGE)
     user = User.objects.select_for_update().filter(email=email.strip().lower()).first()
     if user is None:
-        raise NotFound(f"There is no operator {email}.")
+        raise NotFound(_("There is no operator {email}.").format(email=email))
     before = {name: getattr(user, name) for name in changes}
     _apply_person(user, changes)
     user.save(update_fields=list(changes))
@@ -93,12 +97,17 @@ def change_person(*, email: str, changes: dict[str, Any], actor: Actor, reason: 
 def _apply_person(user: User, changes: dict[str, Any]) -> None:
     for name in changes:
         if name not in {"role", "name", "is_active"}:
-            raise Invalid.field(name, "cannot be changed; only role, name and is_active can")
+            raise Invalid.field(name, _("cannot be changed; only role, name and is_active can"))
     if changes.get("role", user.role) not in Role.values:
-        raise Invalid.field("role", f"{changes['role']!r} is not a role. Known: {', '.join(Role.values)}")
+        raise Invalid.field(
+            "role",
+            _("{role} is not a role. Known: {known}").format(role=repr(changes["role"]), known=", ".join(Role.values)),
+        )
     loses_admin = changes.get("role", user.role) != Role.ADMIN or not changes.get("is_active", user.is_active)
     if user.role == Role.ADMIN and user.is_active and loses_admin and not _other_admins(user):
-        raise Conflict(f"{user.email} is the last active admin; make someone else an admin first.")
+        raise Conflict(
+            _("{email} is the last active admin; make someone else an admin first.").format(email=user.email)
+        )
     for name, value in changes.items():
         setattr(user, name, value)
 
@@ -139,7 +148,10 @@ def create_key(
     )
     beyond = sorted(key.scopes_as_permissions() - actor.permissions)
     if beyond:
-        raise Forbidden(f"{actor} may not hand out {', '.join(beyond)} without holding it.", detail={"missing": beyond})
+        raise Forbidden(
+            _("{actor} may not hand out {known} without holding it.").format(actor=actor, known=", ".join(beyond)),
+            detail={"missing": beyond},
+        )
     raw = api_keys.make()
     key.prefix, key.key_hash = raw[:12], api_keys.digest(raw)
     _save_new_key(key, actor)
@@ -153,7 +165,9 @@ def _save_new_key(key: ApiKey, actor: Actor) -> None:
             key.save(force_insert=True)
     except IntegrityError:
         raise Conflict(
-            f"There is already an API key named {key.name}. Revoked keys keep their name; choose another."
+            _("There is already an API key named {name}. Revoked keys keep their name; choose another.").format(
+                name=key.name
+            )
         ) from None
     record(actor=actor, action="apikey.created", target=f"apikey:{key.name}", after=_shown(key))
 
@@ -171,19 +185,19 @@ def _shown(key: ApiKey) -> dict[str, Any]:
 def _checked_name(name: str) -> str:
     text = name.strip()
     if not text or len(text) > 90 or not text.isprintable():
-        raise Invalid.field("name", "use 1 to 90 printable characters")
+        raise Invalid.field("name", _("use 1 to 90 printable characters"))
     return text
 
 
 def _checked_tenant(tenant_id: str) -> str:
     if len(tenant_id) > 64 or not tenant_id.isprintable():
-        raise Invalid.field("tenant_id", "use up to 64 printable characters")
+        raise Invalid.field("tenant_id", _("use up to 64 printable characters"))
     return tenant_id
 
 
 def _checked_rate(rate: int | None) -> int | None:
     if rate is not None and not 1 <= rate <= 100_000_000:
-        raise Invalid.field("rate_per_minute", "use 1 to 100000000 requests a minute")
+        raise Invalid.field("rate_per_minute", _("use 1 to 100000000 requests a minute"))
     return rate
 
 
@@ -191,7 +205,7 @@ def _checked_expiry(expires_in: timedelta | None) -> Any:
     if expires_in is None:
         return None
     if expires_in <= timedelta(0) or expires_in > timedelta(days=3660):
-        raise Invalid.field("expires_in", "must be in the future, ten years at most")
+        raise Invalid.field("expires_in", _("must be in the future, ten years at most"))
     return clock.now() + expires_in
 
 
@@ -201,9 +215,11 @@ def revoke_key(*, name: str, actor: Actor, reason: str = "") -> ApiKey:
     require(actor, may.APIKEYS_MANAGE)
     key = ApiKey.objects.select_for_update().filter(name=name).first()
     if key is None:
-        raise NotFound(f"There is no API key named {name}. `manage.py apikey list` shows them.")
+        raise NotFound(_("There is no API key named {name}. `manage.py apikey list` shows them.").format(name=name))
     if key.revoked_at is not None:
-        raise Conflict(f"The API key {name} was revoked already, on {key.revoked_at:%Y-%m-%d %H:%M} UTC.")
+        raise Conflict(
+            _("The API key {name} was revoked already, on {time}.").format(name=name, time=exact(key.revoked_at))
+        )
     key.revoked_at = clock.now()
     key.save(update_fields=["revoked_at"])
     record(actor=actor, action="apikey.revoked", target=f"apikey:{name}", before=_shown(key), reason=reason)

@@ -13,6 +13,7 @@ import structlog
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from apps.accounts.api_keys import without_waiting
 from apps.accounts.models import PasswordLink, PersonSession, User
@@ -57,7 +58,7 @@ def touch(request: HttpRequest, person: User) -> None:
         return
     facts = {"ip": client_ip(request), "user_agent": request.headers.get("User-Agent", "")[:300]}
     try:
-        with without_waiting(), transaction.atomic():
+        with without_waiting():
             _note(key, person, facts)
     except DatabaseError as error:
         # Nothing depends on this figure; the next minute tries again.
@@ -65,12 +66,13 @@ def touch(request: HttpRequest, person: User) -> None:
 
 
 def _note(key: str, person: User, facts: dict[str, str]) -> None:
+    """One statement, on the way of a page."""
     now = clock.now()
-    rows = PersonSession.objects.filter(session_key=key)
-    stale = rows.filter(last_seen_at__lt=now - timedelta(seconds=TOUCH_EVERY_S)) | rows.exclude(person_id=person.pk)
-    if not stale.update(person_id=person.pk, last_seen_at=now, **facts):
-        row = PersonSession(session_key=key, person_id=person.pk, created_at=now, last_seen_at=now, **facts)
-        PersonSession.objects.bulk_create([row], ignore_conflicts=True)
+    row = PersonSession(session_key=key, person_id=person.pk, created_at=now, last_seen_at=now, **facts)
+    changed = ["person", "last_seen_at", *facts]
+    PersonSession.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["session_key"], update_fields=changed
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def end_one(*, person: User, session_id: int, actor: Actor) -> None:
     """End one of one's own sessions. Raises NotFound, also for somebody else's."""
     row = PersonSession.objects.filter(person_id=person.pk, pk=session_id).first()
     if row is None:
-        raise NotFound("This session has ended already.")
+        raise NotFound(_("This session has ended already."))
     Session.objects.filter(session_key=row.session_key).delete()
     row.delete()
     record(
@@ -158,9 +160,9 @@ def end_one(*, person: User, session_id: int, actor: Actor) -> None:
 def end_others(*, person: User, keep: str, actor: Actor) -> int:
     """End all of one's own sessions but this one."""
     ended = end_all(person, keep=keep)
-    record(
-        actor=actor, action="person.sessions_ended", target=f"person:{person.email}", after={"sessions_ended": ended}
-    )
+    if ended:
+        after = {"sessions_ended": ended}
+        record(actor=actor, action="person.sessions_ended", target=f"person:{person.email}", after=after)
     return ended
 
 

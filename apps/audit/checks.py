@@ -15,6 +15,7 @@ import structlog
 from celery import current_app
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from apps.audit import anchors
@@ -76,7 +77,11 @@ def ask(*, actor: Actor) -> AuditCheck:
     record(actor=actor, action="audit.check_asked", target="audit trail")
     running = AuditCheck.objects.filter(state__in=UNFINISHED).first()
     if running is not None:
-        raise Conflict(f"A check is under way already: {running.checked} rows so far. Its result will be shown here.")
+        raise Conflict(
+            _("A check is under way already: {checked} rows so far. Its result will be shown here.").format(
+                checked=running.checked
+            )
+        )
     check = AuditCheck.objects.create(whole=True, asked_by=str(actor), started_at=clock.now(), seen_at=clock.now())
     transaction.on_commit(nudge)
     return check

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from apps.audit.canonical import canonical_json
 from apps.audit.models import AuditEntry
 from apps.audit.selectors import COLUMNS, AuditFilters, as_row, entries_for_export
@@ -29,7 +31,7 @@ def export(*, filters: AuditFilters, kind: str, actor: Actor) -> Iterator[str]:
     """
     require(actor, AUDIT_READ)
     if kind not in CONTENT_TYPES:
-        raise Invalid.field("format", "choose csv or jsonl")
+        raise Invalid.field("format", _("choose csv or jsonl"))
     record(actor=actor, action="audit.exported", target="audit trail", after={"format": kind, **filters.as_dict()})
     rows = entries_for_export(filters)
     return _csv(rows) if kind == "csv" else _json_lines(rows)

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from apps.audit import guard
 from apps.audit.models import AuditAnchor, AuditEntry
@@ -29,9 +30,9 @@ def prune(*, before: datetime, actor: Actor, reason: str) -> int:
     """
     require(actor, PEOPLE_MANAGE)
     if before > clock.now() - LEAST:
-        raise Invalid.field("before", f"at least {LEAST.days} days are kept")
+        raise Invalid.field("before", _("at least {days} days are kept").format(days=LEAST.days))
     if not reason.strip():
-        raise Invalid.field("reason", "is required: say which rule asks for it")
+        raise Invalid.field("reason", _("is required: say which rule asks for it"))
     return _prune(before, actor, reason)
 
 

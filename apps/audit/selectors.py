@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from apps.audit.models import AuditEntry
 from apps.audit.services import entry_hash
@@ -145,7 +146,9 @@ def entry_detail(entry_id: int) -> EntryDetail:
     """One row; raises :class:`NotFound`."""
     entry = AuditEntry.objects.filter(pk=entry_id).first() if 0 < entry_id < 2**63 else None
     if entry is None:
-        raise NotFound(f"There is no audit entry {entry_id}. It may be older than what is kept.")
+        raise NotFound(
+            _("There is no audit entry {entry_id}. It may be older than what is kept.").format(entry_id=entry_id)
+        )
     return EntryDetail(
         entry=entry,
         before=AuditEntry.objects.filter(pk__lt=entry_id).order_by("-pk").first(),

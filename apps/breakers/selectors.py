@@ -146,9 +146,9 @@ class Look:
     workers: list[WorkerView]
 
 
-def look() -> Look:
-    """All there is to see. Four queries, however many services there are."""
-    return _look(Service.objects.order_by("name"))
+def look(services: Iterable[Service] | None = None) -> Look:
+    """All there is to see: three queries, and one for the services unless they are given."""
+    return _look(Service.objects.order_by("name") if services is None else services)
 
 
 def snapshot_all() -> list[BreakerSnapshot]:
@@ -177,6 +177,15 @@ def history(name: str | None = None, limit: int = 50, before_id: int | None = No
     if before_id is not None:
         rows = rows.filter(pk__lt=before_id)
     return [_entry(row) for row in rows[:limit]]
+
+
+def event(name: str, event_id: int) -> HistoryEntry:
+    """One event of a breaker; raises :class:`NotFound`."""
+    row = BreakerEvent.objects.select_related("breaker").filter(pk=event_id, breaker__name=name).first()
+    if row is None:
+        text = _("The breaker of {name} has no event {number}.").format(name=name, number=event_id)
+        raise NotFound(text, detail={"service": name, "event": event_id})
+    return _entry(row)
 
 
 def workers() -> list[WorkerView]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Final
 
-from apps.core.masking import MASK, mask_secrets
+from django.utils.translation import gettext as _
+
+from apps.core import human
+from apps.core.masking import MASK, is_secret_name, mask_secrets, mask_url
 from apps.outbox.models import Message
+from apps.outbox.rendering import RenderingFailed, render
+from apps.services.models import Service
 
 SHOWN_CHARS: Final = 20_000
 SHOWN_ITEMS: Final = 200
@@ -27,7 +33,7 @@ def parts_of(message: Message, *, revealed: bool) -> list[Part]:
     """What the message is made of, in the words of the API."""
     found: list[tuple[str, str, bool]] = []
     if message.payload is not None:
-        found.append((f"payload · {message.content_type or 'no content type'}", message.payload, True))
+        found.append((f"payload · {message.content_type or _('no content type')}", message.payload, True))
     if message.json is not None:
         found.append(("json", message.json, True))
     if message.template:
@@ -57,7 +63,7 @@ def mask_text(text: str) -> str:
             return json.dumps(_masked(json.loads(text)), ensure_ascii=False, indent=2)
         except (ValueError, RecursionError):
             pass
-    return f"{MASK} ({len(text):,} characters)"
+    return f"{MASK} ({_('{count} characters').format(count=human.number(len(text)))})"
 
 
 def _masked(value: Any) -> Any:
@@ -66,3 +72,42 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(item) for item in value[:SHOWN_ITEMS]]
     return value if value is None or isinstance(value, bool) else MASK
+
+
+def as_curl(message: Message, service: Service, *, revealed: bool) -> str:
+    """The request of a message of an ``http`` service as a command; empty for other channels.
+
+    What the secret makes (signature, Authorization) is never in it, and the body only when it is revealed.
+    """
+    if service.channel != "http":
+        return ""
+    url = str(service.settings.get("url", ""))
+    lines = [f"curl -X {service.settings.get('method', 'POST')} {quote(url if revealed else mask_url(url))}"]
+    lines += [f"-H {quote(f'{name}: {value}')}" for name, value in _curl_headers(message, service).items()]
+    body = _body_of(message)
+    if body:
+        lines.append(f"--data-binary {quote(body if revealed else mask_text(body))}")
+    return " \\\n  ".join(lines)
+
+
+def _curl_headers(message: Message, service: Service) -> dict[str, str]:
+    given = {**service.settings.get("headers", {}), **message.headers}
+    shown = {name: MASK if is_secret_name(name) else str(value) for name, value in given.items()}
+    shown["Content-Type"] = message.content_type or "application/json"
+    shown["Idempotency-Key"] = message.idempotency_key or message.wire_id
+    shown["webhook-id"] = message.wire_id
+    if service.secret_ref or service.secret:
+        shown["webhook-signature"] = MASK
+    return shown
+
+
+def _body_of(message: Message) -> str:
+    """What an http service is sent: payload, or json, or the rendered template (empty if it cannot be)."""
+    if message.payload is not None:
+        return message.payload
+    if message.json is not None:
+        return message.json
+    try:
+        return render(message.body_template, message.body_data) if message.body_template else ""
+    except RenderingFailed:
+        return ""

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from django import forms
 from django.template import loader
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 MAX_REASON: Final = 2000
-DURATIONS: Final = (("900", "15 min"), ("1800", "30 min"), ("3600", "1 h"), ("14400", "4 h"), ("86400", "1 d"))
 
 
 def text_input(**attributes: Any) -> forms.TextInput:
@@ -20,16 +21,16 @@ class ReasonForm(forms.Form):
     """Why: the first thing a dialog asks, and what the audit trail keeps."""
 
     reason = forms.CharField(
-        label="Why",
+        label=_("Why"),
         max_length=MAX_REASON,
-        widget=text_input(autofocus=True, placeholder="For whoever reads this later"),
-        error_messages={"required": "Say why: it goes into the audit trail."},
+        widget=text_input(autofocus=True, placeholder=_("For whoever reads this later")),
+        error_messages={"required": _("Say why: it goes into the audit trail.")},
     )
 
 
 class OptionalReasonForm(forms.Form):
     reason = forms.CharField(
-        label="Why (optional)", max_length=MAX_REASON, required=False, widget=text_input(autofocus=True)
+        label=_("Why (optional)"), max_length=MAX_REASON, required=False, widget=text_input(autofocus=True)
     )
 
 
@@ -48,21 +49,6 @@ class DurationSelect(forms.RadioSelect):
         return option
 
 
-class OverrideForm(ReasonForm):
-    """An override has a reason, an end, and the epoch of the page it was decided on."""
-
-    expires_in = forms.TypedChoiceField(
-        label="For how long", choices=DURATIONS, coerce=int, initial="1800", widget=DurationSelect
-    )
-    seen_epoch = forms.IntegerField(widget=forms.HiddenInput)
-
-    field_order = ("reason", "expires_in")
-
-
-class EndOverrideForm(ReasonForm):
-    seen_epoch = forms.IntegerField(widget=forms.HiddenInput)
-
-
 class JSONTextField(forms.CharField):
     """JSON a person edits; says where it stops making sense."""
 
@@ -79,33 +65,4 @@ class JSONTextField(forms.CharField):
         try:
             return json.loads(text)
         except ValueError as error:
-            raise forms.ValidationError(f"This is not JSON: {error}") from error
-
-
-SETTINGS_SECTIONS: Final = (
-    ("retry", "Retry", "base, factor, cap (seconds), max_attempts, jitter"),
-    ("breaker", "Breaker", "timeout, error_threshold_percentage, volume_threshold, reset_timeout, …"),
-    ("limits", "Limits", "max_in_flight, max_per_second"),
-    ("ordering", "Ordering", "waiting_head: block, skip or dead_letter"),
-    ("settings", "Channel settings", "what the channel needs, such as url and headers; never a secret"),
-)
-
-
-class ServiceForm(ReasonForm):
-    """The policies of a service as JSON sections. ``seen_version`` refuses to overwrite somebody's edit."""
-
-    owner = forms.CharField(label="Owner", max_length=100, required=False, widget=text_input())
-    runbook_url = forms.CharField(label="Runbook", max_length=500, required=False, widget=text_input())
-    seen_version = forms.IntegerField(widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, label, help_text in SETTINGS_SECTIONS:
-            self.fields[name] = JSONTextField(label=label, help_text=help_text, required=False)
-        self.order_fields(["owner", "runbook_url", *(name for name, _, _ in SETTINGS_SECTIONS), "reason"])
-        self.fields["reason"].widget.attrs.pop("autofocus", None)
-
-    def changes(self) -> dict[str, Any]:
-        """What update_service takes."""
-        sections = {name: self.cleaned_data[name] or {} for name, _, _ in SETTINGS_SECTIONS}
-        return {**sections, "owner": self.cleaned_data["owner"], "runbook_url": self.cleaned_data["runbook_url"]}
+            raise forms.ValidationError(gettext("This is not JSON: {error}").format(error=error)) from error

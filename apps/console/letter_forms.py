@@ -148,7 +148,7 @@ class ReplayForm(PaceForm):
 class LetterFilterForm(forms.Form):
     """The filters of a list of letters, as they stand in the address bar."""
 
-    STATES = (
+    STATES: tuple[tuple[str, Any], ...] = (
         ("", _("open")),
         ("snoozed", _("snoozed")),
         ("replayed", _("replayed")),

@@ -17,7 +17,7 @@ from apps.console.forms import text_input
 from apps.core import human
 from apps.core.clock import now
 from apps.core.language import LocalDateTimeField
-from apps.outbox.models import WAITING
+from apps.outbox.models import WAITING, MessageTemplate
 from apps.outbox.search import MessageFilters
 from apps.services.models import Service
 
@@ -67,6 +67,13 @@ def _template(text: str) -> tuple[str, int | None]:
     return ("", int(number)) if exact else (name + mark + number, None)
 
 
+def _template_words(text: str) -> str:
+    """A version by its own number rather than by that of its row."""
+    version = _template(text)[1]
+    found = MessageTemplate.objects.filter(pk=version).defer("body").first() if version else None
+    return f"{found.name} v{found.version} ({found.channel or _('any channel')}, {found.language})" if found else text
+
+
 class OutboxFilterForm(forms.Form):
     """An empty field is not a filter."""
 
@@ -93,6 +100,7 @@ class OutboxFilterForm(forms.Form):
 
     def __init__(self, data: QueryDict, *, services: Iterable[Service], personal: bool) -> None:
         super().__init__(data)
+        self.address = data
         self.services = list(services)
         self.personal = personal
         names = [(service.name, service.name) for service in self.services]
@@ -114,7 +122,7 @@ class OutboxFilterForm(forms.Form):
 
     @property
     def status(self) -> str:
-        return str(self.data.get("status", "")).lower()
+        return str(self.address.get("status", "")).lower()
 
     @property
     def since_key(self) -> str:
@@ -190,13 +198,14 @@ class OutboxFilterForm(forms.Form):
         for name in ("q", "service", "channel", "tenant", "key", "template", *PERSONAL):
             value = self.cleaned_data.get(name)
             if value:
-                yield Chip(str(self.fields[name].label), value, self._without(name))
+                shown = _template_words(value) if name == "template" else value
+                yield Chip(str(self.fields[name].label), shown, self._without(name))
         if self.timed:
             yield Chip(_("Accepted"), self.range_label, self._without("since", "after", "before"))
 
     def _without(self, *names: str) -> str:
         rest = QueryDict(mutable=True)
-        for name, values in self.data.lists():
+        for name, values in self.address.lists():
             if name not in (*names, "cursor"):
                 rest.setlist(name, values)
         return f"?{rest.urlencode()}"

@@ -47,11 +47,11 @@ GO: Final = {
 THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark")))
 ON_PHONE: Final = 4
 COMPONENTS: Final = (
-    "tokens base shell nav palette button badge card banner tile chart table filters form dialog toast "
+    "tokens base shell nav palette button badge card banner tile chart window table filters form dialog toast "
     "timeline progress empty menu diff audit outbox settings template"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
-SCRIPT_NAMES: Final = "words toasts dialogs live times page select passkeys palette keys"
+SCRIPT_NAMES: Final = "words toasts dialogs live times page zones select passkeys palette keys"
 SCRIPTS: Final = tuple(f"js/{name}.js" for name in SCRIPT_NAMES.split())
 
 
@@ -136,7 +136,7 @@ class Portal:
 
     @cached_property
     def vitals(self) -> Vitals:
-        return vitals()
+        return vitals(lambda: self.services)
 
     @property
     def breakers(self) -> dict[str, BreakerSnapshot]:

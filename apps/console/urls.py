@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console import identity_urls, template_urls
+from apps.console import identity_urls, service_urls, template_urls
 from apps.console.views import (
     account,
     audit,
+    components,
     deadletters,
     edit_letter,
     find,
@@ -15,7 +16,6 @@ from apps.console.views import (
     outbox,
     overview,
     replays,
-    services,
     triage,
     views_saved,
 )
@@ -23,16 +23,10 @@ from apps.console.views import (
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
     *identity_urls.urlpatterns,
+    *service_urls.urlpatterns,
     *template_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
     path("language", language.language, name="language"),
-    path("services", services.services, name="services"),
-    path("services/<slug:name>", services.service, name="service"),
-    path("services/<slug:name>/override", services.override, name="service-override"),
-    path("services/<slug:name>/test", services.test_now, name="service-test"),
-    path("services/<slug:name>/pause", services.pause, name="service-pause"),
-    path("services/<slug:name>/resume", services.resume, name="service-resume"),
-    path("services/<slug:name>/settings", services.settings, name="service-settings"),
     path("outbox", outbox.outbox, name="outbox"),
     path("outbox/export", outbox.export, name="outbox-export"),
     path("outbox/<int:message_id>", outbox.message, name="message"),
@@ -59,6 +53,7 @@ urlpatterns: list[URLPattern] = [
     path("replays/<int:replay_id>/pause", replays.pause, name="replay-pause"),
     path("replays/<int:replay_id>/resume", replays.resume, name="replay-resume"),
     path("replays/<int:replay_id>/cancel", replays.cancel, name="replay-cancel"),
+    path("components", components.components, name="components"),
     path("find", find.find, name="find"),
     path("shortcuts", find.shortcuts, name="shortcuts"),
     path("shortcuts/switch", find.switch, name="shortcuts-switch"),

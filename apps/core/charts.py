@@ -84,8 +84,9 @@ def band(
             merged.append((begins, ends, tone))
     spans = []
     for begins, ends, tone in merged:
-        x = width * (begins - start).total_seconds() / whole
-        long = width * (ends - begins).total_seconds() / whole
-        last = ends >= end
-        spans.append(Span(round(x, 1), round(max(1.5, long - (0 if last else gap)), 1), tone))
+        # Whole units: a band that moved by a tenth at every look would be a changed page at every look.
+        left: float = round(width * (begins - start).total_seconds() / whole)
+        right = round(width * (ends - start).total_seconds() / whole)
+        left = min(left, width - 1.5)
+        spans.append(Span(left, round(max(1.5, right - left - (0 if ends >= end else gap)), 1), tone))
     return spans

@@ -12,13 +12,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 HEADER: Final = "X-Live"
 ANCHOR_HEADER: Final = "X-Live-Anchor"
+MARK_HEADER: Final = "X-Page-Mark"
 # htmx looks at hx-swap-oob in answers only, so a page and an answer can use the same markup.
 REGION: Final = '<div id="live-{name}" data-region="{name}" data-hash="{mark}" hx-swap-oob="true"{extra}>{inner}</div>'
 _TIME_TEXT: Final = re.compile(r"(<time\b[^>]*>)[^<]*(?=</time>)")
@@ -65,13 +68,26 @@ def anchor(request: HttpRequest) -> int | None:
     return int(text) if is_live(request) and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
+def page_mark(request: HttpRequest) -> str:
+    """What a loaded page depends on beside its regions: our files, the person, the session's CSRF secret. A page
+    that sees another mark loads itself again, or its forms would be refused and its scripts might not fit.
+    """
+    get_token(request)
+    files = getattr(staticfiles_storage, "manifest_hash", "")
+    parts = (files, getattr(request.user, "pk", None), request.META.get("CSRF_COOKIE", ""))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
 def live_page(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """Render ``template``, or when the page asks again, only what changed of its regions."""
     regions = Regions()
     asked = is_live(request)
     layout = "layouts/live.html" if asked else "layouts/base.html"
     response = render(
-        request, template, {**context, "layout": layout, "regions": regions, "is_live": True}, status=status
+        request,
+        template,
+        {**context, "layout": layout, "regions": regions, "is_live": True, "page_mark": page_mark(request)},
+        status=status,
     )
     response["Vary"] = f"Cookie, {HEADER}"
     response["Cache-Control"] = "private, no-cache"
@@ -81,6 +97,7 @@ def live_page(request: HttpRequest, template: str, context: dict[str, Any], *, s
     changed = [regions.fragments[name] for name, mark in regions.hashes.items() if known.get(name) != mark]
     answer = HttpResponse("".join(changed)) if changed else HttpResponseNotModified()
     answer["ETag"] = regions.etag
+    answer[MARK_HEADER] = page_mark(request)
     answer["Vary"] = response["Vary"]
     answer["Cache-Control"] = "private, no-store"
     return answer

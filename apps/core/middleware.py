@@ -36,7 +36,7 @@ class RequestContextMiddleware:
 # What no page of the portal uses, so that no page can be made to. Passkeys need the two of credentials.
 UNUSED_FEATURES = (
     "accelerometer autoplay camera display-capture encrypted-media fullscreen geolocation gyroscope hid "
-    "idle-detection magnetometer microphone midi payment screen-wake-lock serial usb web-share xr-spatial-tracking"
+    "idle-detection magnetometer microphone midi payment screen-wake-lock serial usb xr-spatial-tracking"
 )
 PERMISSIONS_POLICY = ", ".join(
     [f"{name}=()" for name in UNUSED_FEATURES.split()]

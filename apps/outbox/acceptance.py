@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from apps.channels.acceptance import check_message
 from apps.core.errors import Invalid
@@ -100,7 +101,7 @@ def from_mapping(item: Mapping[str, Any]) -> NewMessage:
     if unknown:
         raise Invalid.fields([{"field": name, "message": "is not a field of a message"} for name in unknown])
     if not item.get("service"):
-        raise Invalid.field("service", "is required: the name of a configured service")
+        raise Invalid.field("service", _("is required: the name of a configured service"))
     return NewMessage(**item)
 
 

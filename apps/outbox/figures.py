@@ -136,10 +136,21 @@ def service_figures(name: str | None = None, *, minutes: int = 5) -> ServiceFigu
 
 def figures_by_service(*, minutes: int = 5) -> dict[str, ServiceFigures]:
     """Figures of every service that delivered something, in one query."""
+    return _by_service(_rows(minutes), minutes)
+
+
+def figures_of_both(*, short: int, long: int) -> tuple[dict[str, ServiceFigures], dict[str, ServiceFigures]]:
+    """Figures of every service over the last ``short`` and the last ``long`` minutes, in one query."""
+    rows = list(_rows(long))
+    start = _minutes(short)[0]
+    return _by_service([row for row in rows if row.minute >= start], short), _by_service(rows, long)
+
+
+def _by_service(rows: Iterable[DeliveryMinute], minutes: int) -> dict[str, ServiceFigures]:
     found: dict[str, list[DeliveryMinute]] = {}
-    for row in _rows(minutes):
+    for row in rows:
         found.setdefault(row.service, []).append(row)
-    return {name: _figures(rows, minutes) for name, rows in sorted(found.items())}
+    return {name: _figures(kept, minutes) for name, kept in sorted(found.items())}
 
 
 def _rows(minutes: int) -> Any:

@@ -7,19 +7,20 @@ from typing import Any, Final
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest, Now
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.db import Folded, RandomUUID
 from apps.services.models import Service
 
 
 class MessageStatus(models.TextChoices):
-    PENDING = "PENDING", "Waiting"
-    RETRYING = "RETRYING", "Waiting to be tried again"
-    SENDING = "SENDING", "On its way"
-    SENT = "SENT", "Sent"
-    DLQ = "DLQ", "Dead letter"
-    CANCELLED = "CANCELLED", "Cancelled"
-    EXPIRED = "EXPIRED", "Expired"
+    PENDING = "PENDING", _("Waiting")
+    RETRYING = "RETRYING", _("Waiting to be tried again")
+    SENDING = "SENDING", _("On its way")
+    SENT = "SENT", _("Sent")
+    DLQ = "DLQ", _("Dead letter")
+    CANCELLED = "CANCELLED", _("Cancelled")
+    EXPIRED = "EXPIRED", _("Expired")
 
 
 WAITING: Final = (MessageStatus.PENDING, MessageStatus.RETRYING)
@@ -192,13 +193,13 @@ class Message(models.Model):
 
 
 class AttemptOutcome(models.TextChoices):
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"
-    TIMED_OUT = "timed_out", "Timed out"
-    AMBIGUOUS = "ambiguous", "Unknown: it may have arrived"
-    SLOWED = "slowed", "Asked to slow down"
-    LOST = "lost", "Worker lost"
-    STALE = "stale", "Reported after the lease was lost"
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")
+    TIMED_OUT = "timed_out", _("Timed out")
+    AMBIGUOUS = "ambiguous", _("Unknown: it may have arrived")
+    SLOWED = "slowed", _("Asked to slow down")
+    LOST = "lost", _("Worker lost")
+    STALE = "stale", _("Reported after the lease was lost")
 
 
 class Attempt(models.Model):
@@ -226,18 +227,18 @@ class Attempt(models.Model):
 
 
 class DeadLetterState(models.TextChoices):
-    OPEN = "open", "Open"
-    REPLAYED = "replayed", "Replayed"
-    DISCARDED = "discarded", "Discarded"
+    OPEN = "open", _("Open")
+    REPLAYED = "replayed", _("Replayed")
+    DISCARDED = "discarded", _("Discarded")
 
 
 class DeathReason(models.TextChoices):
-    PERMANENT = "permanent", "Refused for good"
-    EXHAUSTED = "exhausted", "Out of attempts"
-    TEMPLATE = "template", "Template error"
-    WORKER_LOST = "worker_lost", "Worker lost each time"
-    ORDERING = "ordering", "Its ordering_key does not wait"
-    CONFIGURATION = "configuration", "Service misconfigured"
+    PERMANENT = "permanent", _("Refused for good")
+    EXHAUSTED = "exhausted", _("Out of attempts")
+    TEMPLATE = "template", _("Template error")
+    WORKER_LOST = "worker_lost", _("Worker lost each time")
+    ORDERING = "ordering", _("Its ordering_key does not wait")
+    CONFIGURATION = "configuration", _("Service misconfigured")
 
 
 class Cause(models.Model):
@@ -313,17 +314,17 @@ class DeadLetter(models.Model):
 
 
 class TriageVerb(models.TextChoices):
-    ASSIGN = "assign", "Assigned"
-    NOTE = "note", "Noted"
-    SNOOZE = "snooze", "Snoozed"
-    DISCARD = "discard", "Discarded"
-    UNDO = "undo", "Undone"
+    ASSIGN = "assign", _("Assigned")
+    NOTE = "note", _("Noted")
+    SNOOZE = "snooze", _("Snoozed")
+    DISCARD = "discard", _("Discarded")
+    UNDO = "undo", _("Undone")
 
 
 class TriageState(models.TextChoices):
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    STOPPED = "stopped", "Stopped"
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    STOPPED = "stopped", _("Stopped")
 
 
 class Triage(models.Model):
@@ -376,12 +377,12 @@ class TriageMark(models.Model):
 
 
 class ReplayState(models.TextChoices):
-    CANARY = "canary", "Trying the first few"
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    STOPPED = "stopped", "Stopped: too many failed again"
-    DONE = "done", "Done"
-    CANCELLED = "cancelled", "Cancelled"
+    CANARY = "canary", _("Trying the first few")
+    RUNNING = "running", _("Running")
+    PAUSED = "paused", _("Paused")
+    STOPPED = "stopped", _("Stopped: too many failed again")
+    DONE = "done", _("Done")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class Replay(models.Model):
@@ -427,11 +428,11 @@ class ReplayItem(models.Model):
     """One dead letter in a replay and what became of it."""
 
     class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        RELEASED = "released", "On its way"
-        SENT = "sent", "Sent"
-        FAILED = "failed", "Failed again"
-        SKIPPED = "skipped", "Left out"
+        WAITING = "waiting", _("Waiting")
+        RELEASED = "released", _("On its way")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Failed again")
+        SKIPPED = "skipped", _("Left out")
 
     replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="items")
     dead_letter = models.ForeignKey(DeadLetter, on_delete=models.CASCADE, related_name="+")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.db import connection
 from django.db.models import BooleanField, F, Max, Min, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Concat
+from django.utils.translation import gettext as _
 
 from apps.core.db import Folded
 from apps.core.errors import Invalid
@@ -67,7 +69,12 @@ class MessageFilters:
         """The filters that compare a column with a value. Raises :class:`Invalid` for a status there is none of."""
         unknown = [status for status in self.statuses if status not in MessageStatus.values]
         if unknown:
-            raise Invalid.field("status", f"{unknown[0][:40]!r} is not one of {', '.join(MessageStatus.values)}")
+            raise Invalid.field(
+                "status",
+                _("{value} is not one of {known}").format(
+                    value=repr(unknown[0][:40]), known=", ".join(MessageStatus.values)
+                ),
+            )
         named: dict[str, Any] = {
             "service_id": self.service,
             "tenant_id": self.tenant_id,
@@ -110,11 +117,13 @@ class MessageFilters:
 @dataclass(frozen=True, slots=True)
 class Looked(Page[Message]):
     """A page of messages. ``down_to`` is the lowest id it looked at when it stopped at its bound, and ``among``
-    how many ids that bound is; None and 0 when an index answered.
+    how many ids that bound is; None and 0 when an index answered. ``newest`` is the highest id there is, when it
+    was looked up.
     """
 
     down_to: int | None = None
     among: int = 0
+    newest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +146,13 @@ def list_messages(filters: MessageFilters, *, cursor: int | None = None, limit: 
     if not hunt.window:
         found = page_by_id(rows, cursor=cursor, limit=limit)
         return Looked(found.items, found.next_cursor)
-    top = min(top, newest_id())
+    oldest, newest = _ends()
+    top = min(top, newest)
     bottom = max(hunt.low, top - hunt.window + 1)
     found = page_by_id(rows.filter(pk__gte=bottom, pk__lte=top), cursor=None, limit=limit)
-    if found.next_cursor is not None or bottom <= max(hunt.low, _oldest()):
-        return Looked(found.items, found.next_cursor)
-    return Looked(found.items, bottom, down_to=bottom, among=hunt.window)
+    if found.next_cursor is not None or bottom <= max(hunt.low, oldest):
+        return Looked(found.items, found.next_cursor, newest=newest)
+    return Looked(found.items, bottom, down_to=bottom, among=hunt.window, newest=newest)
 
 
 def count_newer(filters: MessageFilters, anchor: int, most: int = 1000) -> int:
@@ -155,7 +165,9 @@ def found_at_once(text: str, *, personal: bool, limit: int = 5) -> list[Message]
     """What an index answers while somebody types: number, wire id, idempotency key, and with ``personal`` the
     beginning of a recipient. Nothing is looked for in text.
     """
-    few = _few_by_query(_clean(text), personal=personal)
+    few = _by_query(_clean(text), personal=personal)
+    if few is None and personal:
+        few, _many = _by_recipient(_clean(text))
     if few is None:
         return []
     return list(Message.objects.filter(few).defer(*BIG_COLUMNS).order_by("-pk")[:limit])
@@ -163,7 +175,16 @@ def found_at_once(text: str, *, personal: bool, limit: int = 5) -> list[Message]
 
 def newest_id() -> int:
     """The id of the message accepted last; 0 for none."""
-    return Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return _ends()[1]
+
+
+def _ends() -> tuple[int, int]:
+    """The lowest and the highest id there is; 0 and 0 for none."""
+    with connection.cursor() as cursor:
+        # Apart, because SQLite looks at every row for both in one SELECT.
+        cursor.execute("SELECT (SELECT min(id) FROM notification_outbox), (SELECT max(id) FROM notification_outbox)")
+        least, most = cursor.fetchone()
+    return least or 0, most or 0
 
 
 def accepted_at(message_id: int) -> datetime | None:
@@ -171,14 +192,10 @@ def accepted_at(message_id: int) -> datetime | None:
     return Message.objects.filter(pk__gte=message_id).order_by("pk").values_list("created_at", flat=True).first()
 
 
-def _oldest() -> int:
-    return Message.objects.order_by("pk").values_list("pk", flat=True).first() or 0
-
-
 # --- what answers what is asked -----------------------------------------------------------------
 def _hunt(filters: MessageFilters) -> Hunt:
     exact = Message.objects.filter(filters.exact())
-    few = _few(filters)
+    few, many = _narrowed(filters)
     if few is not None:
         rows = exact.filter(few)
         return Hunt(rows.filter(last_error__icontains=_clean(filters.error)) if filters.error else rows)
@@ -186,6 +203,8 @@ def _hunt(filters: MessageFilters) -> Hunt:
         low, high = 1, BIGGEST_ID
     else:
         low, high = _ids_between(filters.created_after, filters.created_before)
+    if many:
+        return Hunt(_beginning(exact, many), WINDOW, high, low)
     text = _text(filters)
     if text is not None:
         return Hunt(exact.filter(text), TEXT_WINDOW, high, low)
@@ -203,27 +222,27 @@ def _partial_index(statuses: tuple[str, ...]) -> str | None:
     return IS_UNSENT if len(statuses) == 1 and statuses[0] in UNSENT else None
 
 
-def _few(filters: MessageFilters) -> Q | None:
-    """What an index narrows down to a few rows; None when nothing asked does."""
+def _narrowed(filters: MessageFilters) -> tuple[Q | None, str]:
+    """What an index narrows down to a few rows; or the beginning of recipients of which there are many."""
     if filters.idempotency_key:
-        return ~Q(idempotency_key="")
-    if filters.query.strip():
-        found = _few_by_query(_clean(filters.query), personal=filters.personal)
+        return ~Q(idempotency_key=""), ""
+    text = _clean(filters.query)
+    if text:
+        found = _by_query(text, personal=filters.personal)
         if found is not None:
-            return found
-    return _by_recipient(_clean(filters.recipient)) if filters.recipient.strip() else None
+            return found, ""
+    start = text if text and filters.personal else _clean(filters.recipient)
+    return _by_recipient(start) if start else (None, "")
 
 
-def _few_by_query(text: str, *, personal: bool) -> Q | None:
+def _by_query(text: str, *, personal: bool) -> Q | None:
     if text.isascii() and text.isdigit() and len(text) < 19 and Message.objects.filter(pk=int(text)).exists():
         return Q(pk=int(text))
     wire_id = wire_uid(text)
     if wire_id is not None:
         return Q(uid=wire_id)
     by_key = Q(idempotency_key=text) & ~Q(idempotency_key="")
-    if not personal or Message.objects.filter(by_key).exists():
-        return by_key
-    return _by_recipient(text)
+    return by_key if not personal or Message.objects.filter(by_key).exists() else None
 
 
 def wire_uid(text: str) -> uuid.UUID | None:
@@ -236,14 +255,20 @@ def wire_uid(text: str) -> uuid.UUID | None:
         return None
 
 
-def _by_recipient(text: str) -> Q | None:
-    """The messages whose recipient begins with ``text``, by their ids; None for none, and for too many."""
+def _by_recipient(text: str) -> tuple[Q | None, str]:
+    """The messages whose recipient begins with ``text``, by their ids; ``text`` itself when they are too many."""
+    rows = _beginning(Message.objects.all(), text).order_by(Folded(F("recipient")))
+    ids = list(rows.values_list("pk", flat=True)[: MOST_HITS + 1])
+    if len(ids) > MOST_HITS:
+        return None, text
+    return (Q(pk__in=ids) if ids else None), ""
+
+
+def _beginning(rows: QuerySet[Message], text: str) -> QuerySet[Message]:
+    """Those whose recipient begins with ``text``, in any case. Nothing sorts behind the last character there is."""
     start = Folded(Value(text[:FOLDED_CHARS]))
-    # Nothing sorts behind the last character there is.
-    rows = Message.objects.alias(folded=Folded(F("recipient"))).exclude(recipient="")
-    rows = rows.filter(folded__gte=start, folded__lt=Concat(start, Value("\U0010ffff")))
-    ids = list(rows.order_by("folded").values_list("pk", flat=True)[: MOST_HITS + 1])
-    return Q(pk__in=ids) if 0 < len(ids) <= MOST_HITS else None
+    rows = rows.alias(folded=Folded(F("recipient"))).exclude(recipient="")
+    return rows.filter(folded__gte=start, folded__lt=Concat(start, Value("\U0010ffff")))
 
 
 def _text(filters: MessageFilters) -> Q | None:

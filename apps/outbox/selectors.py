@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import NotFound
 from apps.outbox.deadletters.selectors import (
     CauseSummary,
@@ -92,7 +94,7 @@ def message_detail(message_id: int) -> MessageDetail:
     """One message; raises :class:`NotFound`."""
     message = Message.objects.filter(pk=message_id).first() if 0 < message_id < 2**63 else None
     if message is None:
-        raise NotFound(f"There is no message {message_id}. It may have been pruned.")
+        raise NotFound(_("There is no message {id}. It may have been pruned.").format(id=message_id))
     items = ReplayItem.objects.filter(message_id=message_id).select_related("replay").order_by("id")
     return MessageDetail(
         message=message,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.core.errors import NotFound, PortalError
 from apps.idempotency.services import run_once
@@ -125,8 +126,10 @@ def channel_of(service: str) -> str:
     if channel is None:
         known = ", ".join(Service.objects.values_list("name", flat=True)[:20]) or "none yet"
         raise NotFound(
-            f"There is no service named {service!r}. Configured: {known}. "
-            "Add it to config/services.yaml and run `manage.py sync_services`.",
+            _(
+                "There is no service named {service}. Configured: {known}. "
+                "Add it to config/services.yaml and run `manage.py sync_services`."
+            ).format(service=repr(service), known=known),
             detail=[{"field": "service", "message": "is not a configured service"}],
         )
     return channel

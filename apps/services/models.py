@@ -10,19 +10,20 @@ from typing import Any, ClassVar
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.fields import EncryptedTextField
 from apps.services.policies import BreakerPolicy, Limits, Ordering, RetryPolicy
 
 
 class Criticality(models.TextChoices):
-    CRITICAL = "critical", "Critical"
-    NORMAL = "normal", "Normal"
+    CRITICAL = "critical", _("Critical")
+    NORMAL = "normal", _("Normal")
 
 
 class Channel(models.TextChoices):
     HTTP = "http", "HTTP"
-    EMAIL = "email", "E-mail"
+    EMAIL = "email", _("E-mail")
     WHATSAPP = "whatsapp", "WhatsApp"
     SLACK = "slack", "Slack"
     TELEGRAM = "telegram", "Telegram"

@@ -22,6 +22,14 @@
     if (event.target === dialog && pressed === dialog && !body.querySelector("textarea")) dialog.close();
   });
 
+  // The session has ended: the log-in page is a page, not a dialog.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (target !== body || !xhr.responseURL || new URL(xhr.responseURL).pathname !== "/login") return;
+    event.detail.shouldSwap = false;
+    location.reload();
+  });
+
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== body) return;
     const content = body.querySelector("[data-dialog-wide]");

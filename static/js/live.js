@@ -1,6 +1,7 @@
 // Keeps live regions fresh: asks the page's own address every second while it is looked at, every 15 s when hidden.
 // The server answers 304, or the regions that differ; htmx swaps them out of band. A region is left alone while
-// somebody types or selects text in it, and focus and sideways scroll survive a swap.
+// somebody types or selects text in it or has a menu open; focus, scroll, chosen rows and unfolded texts survive a
+// swap. When the portal was renewed or somebody else has logged in, the page loads itself again.
 (() => {
   "use strict";
   const FAST = 1000;
@@ -15,6 +16,8 @@
   let timer = 0;
   let asking = false;
   let stale = false;
+  let failures = 0;
+  const mark = document.querySelector("meta[name=page-mark]")?.content;
 
   const regions = () => [...document.querySelectorAll("[data-region]")];
 
@@ -30,8 +33,9 @@
 
   const busy = (region) => {
     const active = document.activeElement;
-    if (active && region.contains(active) && active.matches("input, select, textarea, [contenteditable]")) return true;
-    if (region.querySelector("dialog[open], details[open]")) return true;
+    const types = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
+    if (active && region.contains(active) && active.matches(types)) return true;
+    if (region.querySelector("dialog[open], details.menu[open]")) return true;
     const selection = window.getSelection();
     return Boolean(selection && !selection.isCollapsed && region.contains(selection.anchorNode));
   };
@@ -47,9 +51,18 @@
     }
   };
 
+  // Other files, another person or another session: what this page holds no longer fits. It waits for a free moment.
+  const renew = (now) => {
+    if (!mark || !now || now === mark) return;
+    const typing = document.activeElement && document.activeElement.matches("input, select, textarea");
+    if (!typing && !document.querySelector("dialog[open], details.menu[open], tbody input:checked")) location.reload();
+  };
+
   const plan = () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, document.hidden ? SLOW : FAST);
+    // A portal that does not answer is asked less and less often, so that it can come back.
+    const patience = Math.min(SLOW, FAST * 2 ** Math.min(failures, 4));
+    timer = setTimeout(ask, document.hidden ? SLOW : patience);
   };
 
   async function ask() {
@@ -62,6 +75,8 @@
         swap: "none",
         headers: headers(),
       });
+    } catch {
+      // Not answered: afterRequest has counted it, and the page says so when it lasts.
     } finally {
       asking = false;
       plan();
@@ -81,6 +96,16 @@
     return same.find((element) => where.href && element.getAttribute("href") === where.href) || same[where.index];
   };
 
+  // What changed, in a sentence or two: reading out a whole region would be noise.
+  const text = (root, selector) => (root.querySelector(selector)?.textContent || "").replace(/\s+/g, " ").trim();
+  const states = (region) => [...region.querySelectorAll("h1 ~ .badge")].map((badge) => badge.textContent.trim());
+  const sentence = (region) => [text(region, "h1"), states(region).join(", ")].filter(Boolean).join(": ");
+  let telling = [];
+  const tell = (words) => {
+    if (!telling.length) setTimeout(() => { announcer.textContent = telling.join(". "); telling = []; }, 100);
+    if (words && telling.length < 4) telling.push(words);
+  };
+
   let kept = null;
 
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
@@ -92,6 +117,10 @@
     }
     const active = document.activeElement;
     kept = {
+      said: sentence(old),
+      checked: new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => `${box.name} ${box.value}`)),
+      unfolded: new Set([...old.querySelectorAll("details:not(.menu)")].flatMap((e, position) => (e.open ? [position] : []))),
+      down: [...old.querySelectorAll(".body-text")].map((element) => element.scrollTop),
       focus: active && old.contains(active) ? place(old, active) : null,
       scroll: [...old.querySelectorAll(".table-wrap, .chips")].map((element) => element.scrollLeft),
       states: new Map([...old.querySelectorAll("[data-key]")].map((e) => [e.dataset.key, e.dataset.state])),
@@ -107,7 +136,19 @@
     });
     region.querySelectorAll("[data-key]").forEach((element) => {
       const before = kept.states.get(element.dataset.key);
-      if (before !== undefined && before !== element.dataset.state) element.classList.add("changed");
+      if (before === undefined || before === element.dataset.state) return;
+      element.classList.add("changed");
+      if (element.matches(".tile")) tell(`${text(element, "h3")}: ${text(element, ".badge:last-of-type")}`);
+    });
+    if (region.hasAttribute("data-announce") && sentence(region) !== kept.said) tell(sentence(region));
+    region.querySelectorAll("input[type=checkbox]").forEach((box) => {
+      if (kept.checked.has(`${box.name} ${box.value}`)) box.checked = true;
+    });
+    region.querySelectorAll("details:not(.menu)").forEach((element, position) => {
+      if (kept.unfolded.has(position)) element.open = true;
+    });
+    region.querySelectorAll(".body-text").forEach((element, position) => {
+      element.scrollTop = kept.down[position] || 0;
     });
     if (kept.focus) {
       const again = find(region, kept.focus);
@@ -115,6 +156,7 @@
     }
     kept = null;
     document.dispatchEvent(new CustomEvent("portal:times"));
+    document.dispatchEvent(new CustomEvent("portal:swapped"));
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -140,6 +182,14 @@
     clearTimeout(timer);
     ask();
   });
+
+  const now = () => {
+    failures = 0;
+    clearTimeout(timer);
+    ask();
+  };
+  addEventListener("online", now);
+  document.addEventListener("portal:refresh", now);
 
   setInterval(show, 1000);
   show();

@@ -55,6 +55,15 @@
     setTimeout(() => button.classList.remove("copied"), 1500);
   });
 
+  // What scrolls by itself can be scrolled by keyboard.
+  const reachable = () => document.querySelectorAll("pre.body-text").forEach((element) => {
+    if (element.scrollHeight > element.clientHeight) element.tabIndex = 0;
+  });
+  document.addEventListener("portal:swapped", reachable);
+  document.addEventListener("htmx:afterSwap", reachable);
+  document.addEventListener("toggle", reachable, true);
+  reachable();
+
   // Filters with few choices apply at once.
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form[data-filters]");

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.durations import parse_duration
 from apps.accounts.models import ApiKey, User
+from apps.accounts.people import use_password_link
 from apps.accounts.services import change_person, create_person
 from apps.audit.models import AuditEntry
 from apps.core.actor import SYSTEM, Actor
@@ -56,6 +57,18 @@ class TestOperatorCommand:
         run("operator", "role", "ann@example.com", "viewer")
         assert json.loads(run("operator", "list", "--json"))[0]["role"] == "viewer"
         assert "ann@example.com  viewer" in run("operator", "list")
+
+    def test_help_for_who_is_locked_out(self) -> None:
+        run("operator", "create", "ann@example.com", "--role", "admin", "--quiet")
+        path = run("operator", "password-link", "ann@example.com").splitlines()[-1]
+        assert path.startswith("/login/link/")
+        use_password_link(token=path.rsplit("/", 1)[1], password="staple-battery-horse")
+        assert User.objects.get().check_password("staple-battery-horse")
+        for verb, said in (("reset-second-factor", "no second factor"), ("unlink", "never logged in through")):
+            with pytest.raises(CommandError, match=said):
+                run("operator", verb, "ann@example.com")
+        with pytest.raises(CommandError, match="no operator"):
+            run("operator", "password-link", "bob@example.com")
 
 
 @pytest.mark.django_db

@@ -69,6 +69,34 @@ class TestDeadLetters:
 
 
 @pytest.mark.usefixtures("service")
+class TestTriage:
+    def test_each_verb_and_its_trail(self, client: ApiClient) -> None:
+        first, second = make_letter(), make_letter()
+        body = client.post(f"{LETTERS}/assign", {"cause": "c" * 16, "assignee": "payments"}).json()
+        assert (body["verb"], body["state"], body["total"], body["done"]) == ("assign", "done", 2, 2)
+        assert client.post(f"{LETTERS}/note", {"ids": [first.pk], "text": "asked"}).status_code == 200
+        until = {"filter": {"assignee": "payments"}, "until": "2099-01-01T00:00:00Z"}
+        assert client.post(f"{LETTERS}/snooze", until).json()["done"] == 2
+        assert client.post(f"{LETTERS}/snooze", {"everything": True, "until": None}).json()["done"] == 2
+        assert client.post(f"{LETTERS}/discard", {"ids": [second.pk], "reason": "test data"}).json()["done"] == 1
+        shown = {row["id"]: row for row in client.get(f"{LETTERS}?state=all").json()["items"]}
+        assert (shown[first.pk]["assignee"], shown[first.pk]["note"]) == ("payments", "asked")
+        assert shown[second.pk]["state"] == "discarded"
+        assert AuditEntry.objects.filter(action__startswith="deadletter.").count() == 5
+
+    def test_what_is_refused(self, client: ApiClient, make_client: MakeClient) -> None:
+        letter = make_letter()
+        assert client.post(f"{LETTERS}/discard", {"ids": [letter.pk], "reason": ""}).status_code == 422
+        assert client.post(f"{LETTERS}/assign", {"assignee": "x"}).status_code == 422
+        assert client.post(f"{LETTERS}/note", {"cause": "0" * 16, "text": "x"}).status_code == 409
+        foreign = make_client(tenant_id="acme").post(f"{LETTERS}/note", {"ids": [letter.pk], "text": "x"})
+        assert foreign.status_code == 422
+        assert (
+            make_client(scopes=["messages:read"]).post(f"{LETTERS}/note", {"ids": [1], "text": "x"}).status_code == 403
+        )
+
+
+@pytest.mark.usefixtures("service")
 class TestReplays:
     def test_by_cause_with_its_progress(self, client: ApiClient) -> None:
         make_letter(), make_letter(), make_letter(cause="d" * 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.breakers.models import BreakerEvent
 from apps.outbox.models import DeadLetter, Message, Replay
 
 
@@ -11,7 +12,9 @@ def places() -> dict[str, str]:
     waiting = Message.objects.filter(status="RETRYING").order_by("id").first()
     assert letter is not None
     assert waiting is not None
+    event = BreakerEvent.objects.filter(breaker__name="midtrans").order_by("-id").values_list("pk", flat=True).first()
     return {
+        "event": str(event),
         "cause": letter.cause_id,
         "letter": str(letter.pk),
         "dead": str(letter.message_id),
@@ -25,6 +28,9 @@ PAGES = (
     "/services",
     "/services/midtrans",
     "/services/smtp",
+    "/services/midtrans/history",
+    "/services/midtrans/history/{event}",
+    "/services/midtrans/settings/history",
     "/outbox",
     "/outbox?status=waiting",
     "/outbox?q=nothing-like-it",
@@ -32,6 +38,10 @@ PAGES = (
     "/outbox/{waiting}",
     "/dead-letters",
     "/dead-letters?service=smtp",
+    "/dead-letters?sort=last&q=http",
+    "/dead-letters?state=snoozed",
+    "/dead-letters/letters",
+    "/dead-letters/letters?state=all",
     "/dead-letters/causes/{cause}",
     "/dead-letters/causes/{cause}?state=all",
     "/dead-letters/{letter}",
@@ -42,9 +52,21 @@ PAGES = (
     "/replays",
     "/replays/{replay}",
     "/replays/{replay}?state=failed",
+    "/views",
+    "/settings",
+    "/settings/profile",
+    "/settings/security",
+    "/settings/sessions",
+    "/settings/channels",
+    "/settings/schedules",
 )
 # What a page offers, and the least role that may open it.
 DIALOGS = {
+    "/find?q=midtrans": "viewer",
+    "/find?q=nothing-like-it": "viewer",
+    "/shortcuts": "viewer",
+    "/views/new?page=outbox&query=status%3Dwaiting": "viewer",
+    "/components": "admin",
     "/templates/new": "lead",
     "/templates/new?name=order-paid&channel=email&language=en": "lead",
     "/templates/order-paid/activate?channel=email&language=en&version=1": "lead",
@@ -54,12 +76,21 @@ DIALOGS = {
     "/services/midtrans/override?action=reset": "operator",
     "/services/midtrans/pause": "operator",
     "/services/midtrans/settings": "lead",
+    "/services/midtrans/settings/history/1/restore": "lead",
+    "/services/midtrans/what-if": "viewer",
+    "/services/midtrans/what-if?error_threshold_percentage=40&days=1": "viewer",
     "/outbox/{waiting}/cancel": "operator",
+    "/dead-letters/assign?cause={cause}": "operator",
+    "/dead-letters/note?cause={cause}": "operator",
+    "/dead-letters/snooze?cause={cause}": "operator",
     "/dead-letters/discard?cause={cause}": "operator",
     "/dead-letters/{letter}/edit": "operator",
     "/replays/new?cause={cause}": "operator",
+    "/replays/{replay}/pace": "operator",
     "/replays/{replay}/cancel": "operator",
     "/replays/{replay}/resume": "operator",
+    "/settings/keys/new": "lead",
+    "/settings/people/invite": "admin",
 }
 POSTS = (
     "/templates/new",
@@ -72,13 +103,22 @@ POSTS = (
     "/services/midtrans/resume",
     "/services/midtrans/test",
     "/services/midtrans/settings",
+    "/services/midtrans/settings/history/1/restore",
     "/outbox/{waiting}/cancel",
     "/outbox/{waiting}/retry",
     "/outbox/{waiting}/reveal",
+    "/dead-letters/assign",
+    "/dead-letters/note",
+    "/dead-letters/snooze",
     "/dead-letters/discard",
     "/dead-letters/{letter}/edit",
     "/replays/new",
+    "/replays/{replay}/pace",
+    "/replays/{replay}/take-out",
     "/replays/{replay}/pause",
     "/replays/{replay}/resume",
     "/replays/{replay}/cancel",
+    "/settings/keys/new",
+    "/settings/people/invite",
+    "/settings/sessions/end-others",
 )

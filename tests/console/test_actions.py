@@ -192,8 +192,10 @@ def test_a_second_replay_of_the_same_letters_is_told_who_was_first(night: None, 
     client, cause = person("operator"), places()["cause"]
     client.post("/replays/new", {**REPLAY, "cause": cause})
     answer = client.post("/replays/new", {**REPLAY, "cause": cause})
-    assert answer.status_code == 422
-    assert "already in replay" in answer.content.decode()
+    first = Replay.objects.latest("id")
+    assert answer.status_code == 409
+    assert f"Replay {first.pk} by operator@example.com began" in answer.content.decode()
+    assert f'href="/replays/{first.pk}"' in answer.content.decode()
     assert "Nothing can be put back" in client.get(f"/replays/new?cause={cause}").content.decode()
 
 
@@ -257,7 +259,8 @@ def test_edit_shows_the_difference_before_it_sends(night: None, person: Person) 
     assert "What changes" in preview
     assert "<ins>" in preview
     assert not Message.objects.filter(edited_from=original.pk).exists()
-    answer = client.post(url, {**fields, "confirm": "1"})
+    seen = preview.partition('name="confirm" value="')[2].partition('"')[0]
+    answer = client.post(url, {**fields, "confirm": seen})
     copy = Message.objects.get(edited_from=original.pk)
     assert answer.headers["Location"] == f"/outbox/{copy.pk}"
     assert copy.payload == fields["payload"]

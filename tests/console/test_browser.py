@@ -2,86 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-from django.core.cache import cache
-from django.db import connections
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from apps.breakers.models import Override, SharedBreaker
-from apps.console.management.commands.seed_demo import seed
 from apps.core.clock import now
 from apps.services.models import Service
-from scripts.screenshots import CHROMIUM, CHROMIUM_ARGS, PHONE
-from tests.console.conftest import make_person
-from tests.console.places import DIALOGS, PAGES, places
+from scripts.screenshots import PHONE
+from tests.console.browser import MARKS, Open, browser, opened, problems, server
+from tests.console.places import places
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"needs {CHROMIUM}: apt-get install chromium"),
-]
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    # Playwright's own loop runs in this thread; the database is used beside it, not in it.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
-        yield found
-        found.close()
-    assert os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def server(transactional_db: None, live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Its threads give their connections back after each request, or the test database could not be dropped."""
-    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
-    return live_server
-
-
-@pytest.fixture
-def opened(server: Any, browser: Browser) -> Iterator[Open]:
-    """``opened("/outbox")`` is a page in which a lead is logged in; nothing may be said on its console."""
-    make_person("lead")
-    seed(now(), scale=0.05)
-    cache.clear()
-    problems: list[str] = []
-    contexts = []
-
-    def open_page(path: str, **settings: Any) -> Page:
-        context = browser.new_context(base_url=server.url, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda said: problems.append(said.text) if wrong(said) else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(server.url) else problems.append(asked.url))
-        page.goto("/login")
-        expect(page.get_by_label("E-mail")).to_be_focused()
-        page.keyboard.type("lead@example.com")
-        page.keyboard.press("Tab")
-        page.keyboard.type("right-password")
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/")
-        page.goto(path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    # Beside Playwright's loop Django keeps connections of their own; nobody else would close them.
-    connections.close_all()
-    assert problems == []
-
-
-def wrong(said: ConsoleMessage) -> bool:
-    """A refused form is answered 422, which the browser notes on its console."""
-    return said.type in ("error", "warning") and "status of 422" not in said.text
+pytestmark = MARKS
+__all__ = ["browser", "opened", "problems", "server"]  # fixtures
+# What is done in one browser is seen in another within two seconds.
+SEEN_WITHIN_MS = 2000
 
 
 def pause(name: str, reason: str) -> None:
@@ -98,8 +31,8 @@ def test_an_override_shows_in_another_browser_without_a_reload(opened: Open) -> 
     expect(dialog.get_by_role("button", name="Force open for 1 h")).to_be_visible()
     dialog.get_by_label("Why").fill("mail moves")
     dialog.get_by_role("button", name="Force open for 1 h").click()
+    expect(theirs.locator("[data-key=smtp]")).to_contain_text("FORCED OPEN", timeout=SEEN_WITHIN_MS)
     expect(mine.locator(".toast")).to_contain_text("smtp is forced open")
-    expect(theirs.locator("[data-key=smtp]")).to_contain_text("FORCED OPEN", timeout=6000)
     assert SharedBreaker.objects.get(name="smtp").override == Override.FORCED_OPEN
 
 
@@ -137,7 +70,7 @@ def test_selected_rows_can_be_replayed_and_watched(opened: Open) -> None:
     page = opened(f"/dead-letters/causes/{places()['cause']}")
     page.get_by_label("Select all on this page").check()
     expect(page.locator("[data-selection]")).to_contain_text("selected")
-    page.get_by_role("button", name="Replay selected…").click()
+    page.locator("[data-selection]").get_by_role("button", name="Replay…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Why").fill("recovered")
     dialog.get_by_role("button", name="Replay").click()
@@ -156,6 +89,13 @@ def test_a_page_that_is_not_refreshed_says_so_and_recovers(opened: Open) -> None
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=8000)
 
 
+def test_a_change_is_told_in_words(opened: Open) -> None:
+    page = opened("/services/smtp")
+    pause("smtp", "mail moves")
+    expect(page.locator("#announcer")).to_contain_text("smtp", timeout=6000)
+    assert len(page.locator("#announcer").inner_text()) < 80
+
+
 def test_the_theme_changes_without_a_reload_and_is_kept(opened: Open) -> None:
     page = opened("/outbox", color_scheme="light")
     page.get_by_label("You and your settings").click()
@@ -165,13 +105,62 @@ def test_the_theme_changes_without_a_reload_and_is_kept(opened: Open) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-def test_ctrl_k_finds_a_message(opened: Open) -> None:
+def test_ctrl_k_finds_a_message_and_enter_goes_there(opened: Open) -> None:
     page = opened("/")
+    number = places()["dead"]
     page.keyboard.press("Control+k")
-    page.keyboard.type(places()["dead"])
+    field = page.get_by_role("combobox", name="Search everything")
+    expect(field).to_be_focused()
+    page.keyboard.type(number)
+    expect(page.get_by_role("option", selected=True)).to_contain_text(f"Message {number}")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/outbox?q=*")
-    expect(page.locator("tbody tr")).to_have_count(1)
+    page.wait_for_url(f"**/outbox/{number}")
+
+
+def test_the_palette_moves_with_arrows_and_opens_dialogs(opened: Open) -> None:
+    page = opened("/replays")
+    page.keyboard.press("/")
+    field = page.get_by_role("combobox", name="Search everything")
+    page.keyboard.type("slack")
+    expect(page.get_by_role("option", selected=True)).to_contain_text("slack")
+    page.keyboard.press("ArrowDown")
+    chosen = page.get_by_role("option", selected=True)
+    expect(chosen).to_contain_text("Pause slack…")
+    expect(field).to_have_attribute("aria-activedescendant", chosen.get_attribute("id") or "")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_label("Why")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    expect(page.locator("#palette")).to_be_hidden()
+
+
+def test_single_keys_go_move_and_select(opened: Open) -> None:
+    page = opened("/")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_url("**/dead-letters")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = page.locator("main tbody tr").nth(1).locator(".main-link").first
+    expect(second).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/dead-letters/causes/*")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-selection]")).to_contain_text("1 selected")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Keyboard shortcuts")
+    page.get_by_role("button", name="Single-key shortcuts").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.reload()
+    page.keyboard.press("?")
+    expect(page.locator("#dialog")).to_be_hidden()
+    assert "/dead-letters/causes/" in page.url
 
 
 def test_the_first_tab_skips_to_the_content(opened: Open) -> None:
@@ -184,14 +173,12 @@ def test_the_first_tab_skips_to_the_content(opened: Open) -> None:
 
 def test_a_wire_id_can_be_copied_over_plain_http(opened: Open) -> None:
     page = opened(f"/outbox/{places()['dead']}")
-    page.get_by_label("Copy wire id").click()
+    page.locator("[data-copy^=msg_]").click()
     expect(page.locator("#announcer")).to_have_text("Copied.")
 
 
-def test_nothing_sticks_out_on_a_phone(opened: Open) -> None:
+def test_what_a_phone_has_no_room_for_is_behind_more(opened: Open) -> None:
     page = opened("/", viewport=PHONE, is_mobile=True, has_touch=True)
-    known = places()
-    for path in (*PAGES, *DIALOGS):
-        page.goto(path.format(**known))
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= PHONE["width"], (path, wide)
+    page.locator(".nav-rest summary").click()
+    page.locator(".nav-rest").get_by_role("link", name="Replays").click()
+    page.wait_for_url("**/replays")

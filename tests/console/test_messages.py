@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.console.selectors.messages import Door, brief, timeline
+from apps.console.selectors.history import timeline
+from apps.console.selectors.messages import Door, brief
 from apps.outbox.models import Attempt, DeadLetter, Message, Replay, ReplayItem
 from apps.outbox.selectors import MessageDetail
 
@@ -16,7 +17,15 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def message(**fields: Any) -> Message:
     blank = {"status": "PENDING", "held": False, "send_after": None, "next_attempt_at": NOON, "created_at": NOON}
-    blank |= {"claimed_by": "", "last_error": "", "source": "", "request_id": "", "sent_at": None, "settled_at": None}
+    blank |= {
+        "claimed_by": "",
+        "last_error": "",
+        "source": "",
+        "request_id": "",
+        "template": "",
+        "sent_at": None,
+        "settled_at": None,
+    }
     return Message(pk=7, service_id="midtrans", **{**blank, **fields})
 
 

@@ -217,7 +217,9 @@ def test_who_may_not_edit(night: None, person: Person, role: str) -> None:
 def test_the_outbox_shows_who_took_it(night: None, person: Person) -> None:
     client = person("viewer")
     assert "/outbox/" in page_of(client, "/outbox?template=order-paid")
-    assert "/outbox/" in page_of(client, f"/outbox?template=order-paid%23{version_of(2).pk}")
+    page = page_of(client, f"/outbox?template=order-paid%23{version_of(2).pk}")
+    assert "/outbox/" in page
+    assert "order-paid v2 (email, en)" in page
 
 
 def test_what_plain_sql_put_there_is_shown_all_the_same(night: None, person: Person) -> None:

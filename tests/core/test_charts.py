@@ -55,6 +55,17 @@ def test_a_band_joins_what_is_the_same_and_shows_what_was_short() -> None:
     assert spans[1].width == 1.5
 
 
+def test_a_band_stands_still_between_two_looks() -> None:
+    changes = [(at(0), "good"), (at(1800), "bad")]
+    one = charts.band(changes, start=at(1), end=at(3601), width=360)
+    assert one == charts.band(changes, start=at(2), end=at(3602), width=360)
+
+
+def test_what_was_short_at_the_very_end_is_still_inside() -> None:
+    spans = charts.band([(at(0), "good"), (at(59.99), "bad")], start=at(0), end=at(60), width=60)
+    assert spans[-1].x + spans[-1].width <= 60
+
+
 def test_a_band_of_nothing() -> None:
     assert charts.band([], start=at(0), end=at(60), width=60) == []
     assert charts.band([(at(0), "good")], start=at(0), end=at(0), width=60) == []

@@ -7,14 +7,17 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from importlib import import_module
 from typing import Any
 
 import polib
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 from django.utils.translation import trans_real
 
+from apps.channels.registry import KINDS
 from apps.core.masking import mask_addresses
 from apps.core.templatetags.ui import without_numbers
 from scripts.messages import PO
@@ -22,7 +25,7 @@ from scripts.messages import PO
 PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FANCY = "áƀćďéƒǵĥíĵķĺḿńóṕɋŕśťúṽŵẋýźÁƁĆĎÉƑǴĤÍĴĶĹḾŃÓṔɊŔŚŤÚṼŴẊÝŹ"
 ACCENTS = str.maketrans(PLAIN, FANCY)
-KEPT = re.compile(r"(%\(\w+\)[a-z]|%[sd%]|\{\w*\}|<[^>]*>|&\w+;)")
+KEPT = re.compile(r"(%\(\w+\)[a-z]|%[sd%]|\{\w*(?:![rsa])?(?::[^{}]*)?\}|<[^>]*>|&\w+;)")
 # A pattern of Django's date format, not a text.
 FORMATS = {"a day of this year and a time"}
 
@@ -63,6 +66,8 @@ class Pseudo:
 
 @contextmanager
 def pseudo_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # As in production: modules are imported in English, so that a text which is translated too early is noticed.
+    import_module(settings.ROOT_URLCONF)
     real = trans_real.translation("id")
     monkeypatch.setitem(trans_real._translations, "id", Pseudo(real))
     yield
@@ -72,9 +77,12 @@ def pseudo_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # --- what a person sees of a page ---------------------------------------------------------------
 
 ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "data-label", "aria-roledescription", "aria-description")
-NO_WORDS = {"mono", "avatar", "secret"}
+# What a message says, how a template was changed, initials: data all through.
+NO_WORDS = {"mono", "avatar", "body-text", "diff"}
+# What the page of components shows is made up.
+EXAMPLE = "example-shown"
 # Code is the same in every language.
-CODE = {"code", "pre", "kbd", "script", "style", "textarea", "samp"}
+CODE = {"datalist", "code", "pre", "kbd", "script", "style", "textarea", "samp"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 
@@ -84,19 +92,23 @@ class Seen(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
-        self.open: list[tuple[str, bool]] = []
+        self.open: list[tuple[str, bool, bool]] = []
         self.line = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
-        self.texts += [named[name] for name in ATTRIBUTES if named.get(name)]
+        if not self.in_example():
+            self.texts += [named[name] for name in ATTRIBUTES if named.get(name)]
         if tag == "input" and named.get("type") in ("submit", "button"):
             self.texts.append(named.get("value", ""))
         if "data-words" in named and tag == "body":
             self.texts += json.loads(named["data-words"]).values()
         if tag not in VOID:
-            code = tag in CODE or bool(NO_WORDS & {*named.get("class", "").split()})
-            self.open.append((tag, code))
+            classes = {*named.get("class", "").split()}
+            self.open.append((tag, tag in CODE or bool(NO_WORDS & classes), EXAMPLE in classes))
+
+    def in_example(self) -> bool:
+        return any(example for _, _, example in self.open)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -109,7 +121,7 @@ class Seen(HTMLParser):
                 break
 
     def handle_data(self, data: str) -> None:
-        if data.strip() and not any(code for _, code in self.open):
+        if data.strip() and not self.in_example() and not any(code for _, code, _ in self.open):
             self.texts.append(" ".join(data.split()))
 
 
@@ -127,7 +139,7 @@ MACHINE = re.compile(r"^[a-z_.]+: (?=⟦)|\{\w*\}|\S*[\d@•/_=\\$#][\S]*|\S+\.\
 # Names that are the same in every language.
 NAMES = frozenset(
     """opsportal English Bahasa Indonesia UTC WIB HTTP HTTPS API JSON YAML SMTP URL Slack Telegram WhatsApp PagerDuty
-    Ctrl Esc Enter Tab Shift Alt OpenAPI TOTP OIDC ID CSV TLS DNS""".split()  # noqa: SIM905  reads better
+    curl payload json Ctrl Esc Enter Tab Shift Alt OpenAPI TOTP OIDC ID CSV TLS DNS""".split()  # noqa: SIM905  reads better
 )
 Phrase = tuple[str, ...]
 
@@ -141,7 +153,7 @@ class Data:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         self.by_first: dict[str, list[Phrase]] = {}
-        for text in {*stored(), *more}:
+        for text in {*stored(), *KINDS, *more}:
             for variant in (text, mask_addresses(text), without_numbers(mask_addresses(text))):
                 self._add(words(variant))
 

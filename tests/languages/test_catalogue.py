@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -86,6 +87,39 @@ def test_texts_are_found_in_python_and_in_templates(tmp_path: Path) -> None:
     )
     found = {(entry.msgctxt, entry.msgid) for entry in messages.extract(tmp_path)}
     assert found == {(None, "In {where}"), (None, "{n} row"), ("verb", "Open"), (None, "Title"), (None, "Two %(n)s")}
+
+
+ERRORS = {"NotFound", "Conflict", "Invalid", "Forbidden", "Unavailable", "RateLimited", "TooLarge", "Unauthorized"}
+# Only programs and the command line meet these, and they are spoken to in English.
+FOR_PROGRAMS = re.compile(
+    r"apps/\w+/api/|apps/\w+/management/|apps/accounts/(api_keys|durations|http|rate)\.py|apps/breakers/guard\.py|"
+    r"apps/services/yamlfile\.py|apps/sandbox/|.*/migrations/"
+)
+
+
+def errors_in_plain_english(source: str) -> list[str]:
+    """Texts of errors that are not marked: ``NotFound("…")``, ``Invalid.field("x", f"…")``."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        on = getattr(getattr(node.func, "value", None), "id", "")
+        text = node.args[1] if (on, name) == ("Invalid", "field") and len(node.args) > 1 else node.args[0]
+        plain = isinstance(text, ast.JoinedStr) or (isinstance(text, ast.Constant) and isinstance(text.value, str))
+        if plain and (name in ERRORS or (on, name) == ("Invalid", "field")):
+            found.append(f"line {node.lineno}: {ast.unparse(text)}")
+    return found
+
+
+def test_errors_that_people_read_are_translatable() -> None:
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        if not FOR_PROGRAMS.match(path.relative_to(ROOT).as_posix()):
+            found = errors_in_plain_english(path.read_text(encoding="utf-8"))
+            assert not found, (path, found)
+    assert errors_in_plain_english('raise NotFound(f"There is no {thing}.")')
+    assert errors_in_plain_english('raise Invalid.field("name", "is required")')
+    assert not errors_in_plain_english('raise Invalid.field("name", _("is required"))')
 
 
 def test_scripts_hold_no_words_of_their_own() -> None:

@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
         ("99.9 %", "99,9%", lambda: human.percent(0.99999)),
         ("1.2k", "1,2 rb", lambda: human.compact(1234)),
         ("1.5M", "1,5 jt", lambda: human.compact(1_500_000)),
-        ("84 ms", "84 md", lambda: human.milliseconds(84.4)),
+        ("84 ms", "84 ms", lambda: human.milliseconds(84.4)),
         ("2.4 s", "2,4 dtk", lambda: human.milliseconds(2400)),
         ("6 min 12 s", "6 mnt 12 dtk", lambda: human.span(372)),
         ("3 d 3 h", "3 hr 3 jam", lambda: human.span(270_000)),
@@ -88,4 +88,6 @@ def test_nouns_are_counted_in_the_words_of_the_table() -> None:
         assert pattern(1) == f"{{count}} {noun}"
         assert pattern(2).startswith("{count} ")
         assert pattern(2) != pattern(1)
+        with translation.override("id"):
+            assert pattern(1) == pattern(2) != f"{{count}} {noun}s"
     assert human.plural(2, "unheard-of thing") == "2 unheard-of things"

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone, translation
 
 from apps.accounts.models import User
-from apps.accounts.preferences import choose_language, choose_time_zone
+from apps.accounts.people import update_profile
 from apps.core.errors import Invalid
 from tests.console.conftest import make_person
 
@@ -112,13 +112,24 @@ def test_one_request_leaves_nothing_behind_for_the_next(db: None, person: Person
 
 def test_a_preference_that_makes_no_sense_is_refused(db: None) -> None:
     someone = make_person("viewer")
-    with pytest.raises(Invalid, match="xx is not a language"):
-        choose_language(someone, "xx")
-    with pytest.raises(Invalid, match="Mars/Olympus is not a time zone"):
-        choose_time_zone(someone, "Mars/Olympus")
-    choose_time_zone(someone, "Asia/Jayapura")
-    choose_language(someone, "")
+    for changes in ({"language": "xx"}, {"time_zone": "Mars/Olympus"}, {"time_zone": "Factory"}):
+        with pytest.raises(Invalid):
+            update_profile(person=someone, changes=changes)
+    update_profile(person=someone, changes={"language": "", "time_zone": "Asia/Jayapura"})
     assert User.objects.get().time_zone == "Asia/Jayapura"
+
+
+def test_the_zone_is_chosen_in_the_profile_by_any_part_of_its_name(db: None, person: Person) -> None:
+    client = person("viewer")
+    page = client.get("/settings/profile").content.decode()
+    assert '<option value="Asia/Jakarta">Asia/Jakarta (WIB, UTC+07:00)</option>' in page
+    given = {"name": "Sari", "language": "id", "time_zone": "Asia/Jakarta"}
+    assert client.post("/settings/profile", given).status_code == 302
+    assert User.objects.get().time_zone == "Asia/Jakarta"
+    assert 'value="Asia/Jakarta"' in client.get("/settings/profile").content.decode()
+    refused = client.post("/settings/profile", {**given, "time_zone": "Jakarta"})
+    assert refused.status_code == 422
+    assert "Tidak ada zona waktu Jakarta" in refused.content.decode()
 
 
 def test_a_language_or_zone_that_is_gone_does_not_break_pages(db: None, person: Person) -> None:

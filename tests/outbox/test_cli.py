@@ -144,3 +144,19 @@ def test_discard_says_how_many_before_it_does_it() -> None:
     assert DeadLetter.objects.filter(state="open").count() == 2
     answer = run_json("dlq", "discard", "--service", "midtrans", "--reason", "obsolete", "--yes")
     assert answer == {"discarded": 2, "selection": {"service": "midtrans"}}
+
+
+def test_triage_from_the_shell() -> None:
+    service = make_service()
+    one, other = dead(service), dead(service)
+    with pytest.raises(CommandError, match="This is about 2 dead letters"):
+        run("dlq", "assign", "--service", "midtrans", "--to", "payments")
+    made = run_json("dlq", "assign", "--service", "midtrans", "--to", "payments", "--yes")
+    assert (made["verb"], made["state"], made["done"]) == ("assign", "done", 2)
+    assert "Noted: 1 dead letter." in run("dlq", "note", one.pk, "--text", "asked the bank")
+    assert "Snoozed: 1 dead letter." in run("dlq", "snooze", other.pk, "--hours", "2")
+    assert DeadLetter.objects.get(pk=other.pk).snoozed_until is not None
+    run("dlq", "snooze", other.pk, "--wake")
+    assert DeadLetter.objects.get(pk=other.pk).snoozed_until is None
+    assert run_json("dlq", "undo", made["id"])["done"] == 2
+    assert set(DeadLetter.objects.values_list("assignee", flat=True)) == {""}

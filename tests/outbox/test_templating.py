@@ -395,7 +395,7 @@ def test_a_test_goes_through_a_service_of_its_channel_only() -> None:
 def test_variables_are_found_by_parsing() -> None:
     source = (
         "{{ name }} {{ order.total }} {{ order['id'] }} {{ order }} {% for item in items %}{{ item.price }}{% endfor %}"
-        "{{ note | default('none') }} {% if voucher is defined %}x{% endif %} {% set a = 1 %}{{ a }}"
+        "{{ note | default('none') }} {% if voucher is defined %}{{ voucher }}{% endif %} {% set a = 1 %}{{ a }}"
     )
     found = variables_of(source)
     assert found.required == ("items", "name", "order.id", "order.total")

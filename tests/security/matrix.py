@@ -9,10 +9,11 @@ A page has a rule for GET and one for POST; an operation of the API has one. A r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from apps.core.actor import (
+    APIKEYS_MANAGE,
     AUDIT_READ,
     BREAKERS_OVERRIDE,
     DEADLETTERS_TRIAGE,
@@ -24,6 +25,7 @@ from apps.core.actor import (
     SERVICES_EDIT,
     SERVICES_PAUSE,
     SERVICES_READ,
+    TEMPLATES_EDIT,
 )
 
 ANYONE: Final = "anyone"
@@ -39,11 +41,17 @@ class Rule:
     post: str = NOBODY
     query: str = ""
     sends: dict[str, str] = field(default_factory=dict)
+    absent: bool = False
 
 
 def look(permission: str, query: str = "") -> Rule:
     """A page."""
     return Rule(get=permission, query=query)
+
+
+def own(rule: Rule) -> Rule:
+    """Of something that the made-up portal does not hold, or that belongs to one person: 404 is an answer too."""
+    return replace(rule, absent=True)
 
 
 def dialog(permission: str, query: str = "", **sends: str) -> Rule:
@@ -63,12 +71,55 @@ PAGES: Final[dict[str, Rule]] = {
     "account_login": dialog(ANYONE),
     # Between password and log-in; who is not there is led to the log-in, or on to the overview.
     "mfa_authenticate": dialog(ANYONE),
-    "account_reauthenticate": dialog(PERSON),
-    "mfa_reauthenticate": dialog(PERSON),
+    "mfa_login_webauthn": dialog(ANYONE),
+    "oidc_login": own(dialog(ANYONE)),
+    "oidc_callback": own(dialog(ANYONE)),
+    "socialaccount_login_cancelled": own(dialog(ANYONE)),
+    "password-link": own(dialog(ANYONE)),
     "logout": button(PERSON),
     "account_logout": button(PERSON),
+    "account_reauthenticate": dialog(PERSON),
+    "mfa_reauthenticate": dialog(PERSON),
+    "mfa_reauthenticate_webauthn": dialog(PERSON),
     "theme": button(ANYONE),
     "language": button(ANYONE),
+    # -- one's own settings -----------------------------------------------------------------------
+    "settings": look(PERSON),
+    "profile": dialog(PERSON),
+    "mfa_index": look(PERSON),
+    "mfa_list_webauthn": look(PERSON),
+    "account_change_password": dialog(PERSON),
+    "mfa_activate_totp": dialog(PERSON),
+    "mfa_deactivate_totp": own(dialog(PERSON)),
+    "mfa_view_recovery_codes": own(look(PERSON)),
+    "mfa_generate_recovery_codes": own(dialog(PERSON)),
+    "mfa_add_webauthn": dialog(PERSON),
+    "mfa_remove_webauthn": own(dialog(PERSON)),
+    "mfa_edit_webauthn": own(dialog(PERSON)),
+    "sessions": look(PERSON),
+    "sessions-end-others": button(PERSON),
+    "session-end": own(button(PERSON)),
+    "views": look(PERSON),
+    "view-new": own(dialog(PERSON, "page=outbox", page="outbox")),
+    "view-rename": own(dialog(PERSON)),
+    "view-delete": own(dialog(PERSON)),
+    "find": look(MESSAGES_READ),
+    "shortcuts": look(PERSON),
+    "shortcuts-switch": button(ANYONE),
+    # -- people, keys, what is set up --------------------------------------------------------------
+    "people": look(PEOPLE_MANAGE),
+    "person": look(PEOPLE_MANAGE),
+    "people-invite": dialog(PEOPLE_MANAGE),
+    "people-role": dialog(PEOPLE_MANAGE),
+    "people-activate": dialog(PEOPLE_MANAGE),
+    "people-link": dialog(PEOPLE_MANAGE),
+    "people-reset-factor": dialog(PEOPLE_MANAGE),
+    "people-end-sessions": dialog(PEOPLE_MANAGE),
+    "keys": look(APIKEYS_MANAGE),
+    "key-new": dialog(APIKEYS_MANAGE),
+    "key-revoke": own(dialog(APIKEYS_MANAGE)),
+    "channels": look(SERVICES_READ),
+    "schedules": look(SERVICES_READ),
     # -- services ---------------------------------------------------------------------------------
     "overview": look(SERVICES_READ),
     "services": look(SERVICES_READ),
@@ -77,7 +128,20 @@ PAGES: Final[dict[str, Rule]] = {
     "service-test": button(BREAKERS_OVERRIDE),
     "service-pause": dialog(SERVICES_PAUSE),
     "service-resume": button(SERVICES_PAUSE),
+    "service-history": look(SERVICES_READ),
+    "service-event": own(look(SERVICES_READ)),
+    "service-what-if": look(SERVICES_READ),
     "service-settings": dialog(SERVICES_EDIT),
+    "service-versions": look(SERVICES_READ),
+    "service-restore": own(dialog(SERVICES_EDIT)),
+    # -- templates --------------------------------------------------------------------------------
+    "templates": look(MESSAGES_READ),
+    "template": own(look(MESSAGES_READ)),
+    "template-new": dialog(TEMPLATES_EDIT),
+    "template-preview": button(TEMPLATES_EDIT),
+    "template-activate": own(dialog(TEMPLATES_EDIT)),
+    "template-archive": own(dialog(TEMPLATES_EDIT)),
+    "template-test": own(dialog(TEMPLATES_EDIT)),
     # -- outbox -----------------------------------------------------------------------------------
     "outbox": look(MESSAGES_READ),
     "outbox-export": dialog(MESSAGES_READ),
@@ -89,11 +153,20 @@ PAGES: Final[dict[str, Rule]] = {
     "dead-letters": look(MESSAGES_READ),
     "cause": look(MESSAGES_READ),
     "letter": look(MESSAGES_READ),
+    "letters": look(MESSAGES_READ),
+    "letters-assign": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
+    "letters-note": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
+    "letters-snooze": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
+    "triage": own(look(MESSAGES_READ)),
+    "triage-undo": own(button(DEADLETTERS_TRIAGE)),
+    "triage-stop": own(button(DEADLETTERS_TRIAGE)),
     "letters-discard": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
     "letter-edit": dialog(REPLAYS_RUN),
     "replays": look(MESSAGES_READ),
     "replay": look(MESSAGES_READ),
     "replay-new": dialog(REPLAYS_RUN, "cause={fingerprint}", cause="{fingerprint}"),
+    "replay-pace": dialog(REPLAYS_RUN),
+    "replay-take-out": button(REPLAYS_RUN, ids="{letter_id}"),
     "replay-pause": button(REPLAYS_RUN),
     "replay-resume": dialog(REPLAYS_RUN),
     "replay-cancel": dialog(REPLAYS_RUN),
@@ -128,13 +201,21 @@ OPERATIONS: Final[dict[str, str]] = {
     "GET /api/v1/services": SERVICES_READ,
     "GET /api/v1/services/{name}": SERVICES_READ,
     "POST /api/v1/services/{name}/breaker": BREAKERS_OVERRIDE,
+    "GET /api/v1/templates": MESSAGES_READ,
+    "GET /api/v1/templates/{name}": MESSAGES_READ,
+    "POST /api/v1/templates/{name}": TEMPLATES_EDIT,
+    "POST /api/v1/templates/{name}/activate": TEMPLATES_EDIT,
     "GET /stats/circuit-breaker": SERVICES_READ,
 }
+# The made-up portal has no template: "not found" is an answer there.
+MAY_BE_ABSENT: Final = ("/api/v1/templates/{name}",)
 # A body is read before the scope is looked at, so it must be one that is understood.
 BODIES: Final[dict[str, object]] = {
     "POST /api/v1/messages": {"service": "midtrans", "json": {"a": 1}},
     "POST /api/v1/messages/batch": {"messages": [{"service": "midtrans", "json": {"a": 1}}]},
     "POST /api/v1/replays": {"cause": "{fingerprint}", "reason": "x"},
+    "POST /api/v1/templates/{name}": {"channel": "http", "body": "Hello", "reason": "x"},
+    "POST /api/v1/templates/{name}/activate": {"channel": "http", "version": 1, "reason": "x"},
     "POST /api/v1/services/{name}/breaker": {"action": "reset", "reason": "x"},
 }
 # Answered outside of the resolver, to whoever asks (opsportal.probes).

@@ -271,8 +271,10 @@ def _waiting(service: str, count: int, moment: datetime, random: Random) -> None
     made = []
     for number in range(count):
         at = moment - timedelta(seconds=long * (count - number) / count)
-        fields = _fields(service, at, random)
         tried = service == "midtrans" and number < 40
+        if tried:  # what was tried was tried before the breaker opened
+            at -= timedelta(seconds=15)
+        fields = _fields(service, at, random)
         if service == "whatsapp" and number % 5 == 0:
             fields["expires_at"] = at + timedelta(minutes=10)
         if tried:

@@ -76,6 +76,7 @@ def _settle_replay(replay: Replay, items: list[ReplayItem], death: Death, mark: 
         Message.objects.filter(pk__in=ids).update(
             status=status, sent_at=sent_at, replay_id=replay.pk, next_attempt_at=moment
         )
+    replay.items.filter(state="failed").update(cause=mark)
     again = Message.objects.filter(pk__in=[item.message_id for item in items if item.state == "failed"])
     DeadLetter.objects.bulk_create(
         dead_letter(death, mark, message, moment - timedelta(seconds=4), 5) for message in again

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.db.models import OuterRef, Subquery
+from django.utils.translation import gettext as _
+
 from apps.breakers.models import BreakerEvent
 from apps.breakers.selectors import BreakerSnapshot
 from apps.console import marks
@@ -15,9 +18,9 @@ from apps.console.selectors.bands import Change, tones
 from apps.console.shell import Portal
 from apps.core import charts, human
 from apps.core.clock import now
-from apps.outbox.figures import MinutePoint
+from apps.outbox.figures import MinutePoint, figures_of_both
 from apps.outbox.models import DeliveryLane
-from apps.outbox.selectors import Backlog, ServiceFigures, figures_by_service
+from apps.outbox.selectors import Backlog, ServiceFigures
 from apps.services.models import Service
 
 HISTORY_MINUTES: Final = 60
@@ -71,26 +74,37 @@ def at_seconds(at: datetime) -> datetime:
     return (at + timedelta(milliseconds=500)).replace(microsecond=0)
 
 
-def tiles(portal: Portal) -> list[Tile]:
-    """Every service, what is not well first."""
-    lately = figures_by_service(minutes=5)
-    hour = figures_by_service(minutes=HISTORY_MINUTES)
-    lanes = DeliveryLane.objects.in_bulk()
+def tiles(portal: Portal, *, only: str = "") -> list[Tile]:
+    """Every service (or the one that is named), what is not well first."""
+    lately, hour = figures_of_both(short=5, long=HISTORY_MINUTES)
+    lanes = _with_lanes(portal)
     history = changes_since(now() - timedelta(minutes=HISTORY_MINUTES))
     found = [
-        _tile(portal, service, lately, hour, lanes.get(service.name), history.get(service.name, []))
+        _tile(portal, service, lately, hour, lanes[service.name], history.get(service.name, []))
         for service in portal.services
+        if only in ("", service.name)
     ]
     return sorted(
         found, key=lambda tile: (WORST_FIRST.index(tile.state), tile.service.paused_at is None, tile.service.name)
     )
 
 
+def _with_lanes(portal: Portal) -> dict[str, tuple[datetime | None, str]]:
+    """Until when each service is slowed, and by what: read with the services, in one query."""
+    lane = DeliveryLane.objects.filter(pk=OuterRef("pk"))
+    rows = Service.objects.annotate(
+        slowed_until=Subquery(lane.values("slowed_until")), slowed_by=Subquery(lane.values("slowed_by"))
+    )
+    found = list(rows)
+    portal.services = [*found]
+    return {row.name: (row.slowed_until, row.slowed_by or "") for row in found}
+
+
 def changes_since(start: datetime) -> dict[str, list[Change]]:
     """The history of all breakers since ``start``, oldest first."""
     rows = (
         BreakerEvent.objects.filter(at__gte=int(start.timestamp() * 1000))
-        .order_by("id")
+        .order_by("at", "id")
         .values_list("breaker__name", "at", "kind", "detail")
     )
     found: dict[str, list[Change]] = {}
@@ -104,7 +118,7 @@ def _tile(
     service: Service,
     lately: Mapping[str, ServiceFigures],
     hour: Mapping[str, ServiceFigures],
-    lane: DeliveryLane | None,
+    lane: tuple[datetime | None, str],
     changes: list[Change],
 ) -> Tile:
     snapshot = portal.breakers.get(service.name)
@@ -119,7 +133,8 @@ def _tile(
         end=moment,
         width=BAND_WIDTH,
     )
-    slowed = lane is not None and lane.slowed_until is not None and lane.slowed_until > moment
+    slowed_until, slowed_by = lane
+    slowed = slowed_until is not None and slowed_until > moment
     return Tile(
         service=service,
         state=state,
@@ -128,8 +143,8 @@ def _tile(
         figures=lately.get(service.name, ServiceFigures(5)),
         history=history,
         backlog=portal.backlog.get(service.name, Backlog()),
-        slowed_until=lane.slowed_until if lane and slowed else None,
-        slowed_by=lane.slowed_by if lane and slowed else "",
+        slowed_until=slowed_until if slowed else None,
+        slowed_by=slowed_by if slowed else "",
         rates=rates,
         spans=spans,
         threshold=1 - service.breaker_policy.error_threshold_percentage / 100,
@@ -153,8 +168,7 @@ def spark_label(name: str, rates: list[float | None], mark: Mark) -> str:
     """What the little chart shows, in words."""
     known = [rate for rate in rates if rate is not None]
     if not known:
-        return f"{name}: no delivery in the last hour. Breaker {mark.label}."
-    return (
-        f"Success rate of {name} in the last hour: lowest {human.percent(min(known))}, "
-        f"latest {human.percent(known[-1])}. Breaker {mark.label}."
-    )
+        return _("{name}: no delivery in the last hour. Breaker {state}.").format(name=name, state=mark.label)
+    text = _("Success rate of {name} in the last hour: lowest {lowest}, latest {latest}. Breaker {state}.")
+    lowest, latest = human.percent(min(known)), human.percent(known[-1])
+    return text.format(name=name, lowest=lowest, latest=latest, state=mark.label)

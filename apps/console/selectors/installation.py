@@ -26,9 +26,12 @@ TASK_WORDS: Final[dict[str, Any]] = {
     "outbox.deliver": _("Looks for messages that are due, should every nudge be lost."),
     "outbox.sweep": _("Rescues expired leases, expires and releases messages."),
     "outbox.advance_replays": _("Puts the next dead letters of running replays back."),
-    "outbox.prune": _("Deletes old delivered messages in small batches."),
+    "outbox.advance_triage": _("Goes on with assigning, snoozing or discarding many dead letters."),
+    "outbox.prune": _("Deletes old delivered messages and closed dead letters in small batches."),
+    "breakers.prune": _("Deletes what breakers counted more than two weeks ago."),
     "idempotency.clean": _("Forgets idempotency keys that are past their time."),
     "accounts.clean": _("Forgets sessions and password links that have expired."),
+    "audit.check": _("Checks the audit trail: what is new, and every night the whole of it."),
 }
 LATE: Final = 3  # intervals without a run
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from django.core.cache import cache
 from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 from django.utils.translation import ngettext
+from redis.exceptions import RedisError
 
 from apps.accounts.models import User
 from apps.console import marks
@@ -21,8 +23,8 @@ from apps.core import clock, human
 from apps.core.errors import Invalid
 from apps.core.masking import mask_addresses, mask_recipient
 from apps.outbox.deadletters.selection import Selection
-from apps.outbox.deadletters.selectors import newest_selected
-from apps.outbox.models import Cause, DeadLetter, Message, Replay, ReplayItem, TriageMark, TriageVerb
+from apps.outbox.deadletters.selectors import deaths_since, newest_selected
+from apps.outbox.models import Cause, DeadLetter, Replay, ReplayItem, TriageMark, TriageVerb
 from apps.outbox.replays.planning import OUTCOME_TEXT, TAKEN, Plan
 from apps.outbox.replays.selectors import Failures
 from apps.outbox.replays.wire import wire_of
@@ -60,7 +62,9 @@ def selection_of(given: QueryDict) -> Selection:
     """The letters a dialog is about, from its address; raises :class:`Invalid`."""
     whole = given.get(WHOLE) == "1"
     prefix = WHOLE_PREFIX if whole else ""
-    data = {name: _read(name, given[prefix + field]) for name, field in FIELDS.items() if given.get(prefix + field)}
+    data = {
+        name: _read(name, str(given[prefix + field])) for name, field in FIELDS.items() if given.get(prefix + field)
+    }
     ids = [] if whole else given.getlist("ids")
     if ids:
         if not all(text.isascii() and text.isdigit() for text in ids):
@@ -152,15 +156,11 @@ class ItemRow:
 
 
 def item_rows(items: Iterable[ReplayItem]) -> list[ItemRow]:
-    """Items with their messages' recipients, looked up together."""
-    found = list(items)
-    messages = Message.objects.only("id", "recipient", "status").in_bulk([item.message_id for item in found])
-    rows = []
-    for item in found:
-        message = messages.get(item.message_id)
-        recipient, status = (message.recipient, message.status) if message else ("", "")
-        rows.append(ItemRow(item, marks.ITEM[item.state], recipient, status, in_words(item.note)))
-    return rows
+    """Items with their messages' recipients."""
+    return [
+        ItemRow(item, marks.ITEM[item.state], item.message.recipient, item.message.status, in_words(item.note))
+        for item in items
+    ]
 
 
 def in_words(why: str) -> str:
@@ -270,7 +270,7 @@ def failure_rows(found: Iterable[Failures]) -> list[FailureRow]:
     rows = []
     for item in found:
         cause = item.cause
-        label = cause_label(cause.service, cause.error_class, cause.status_code) if cause else _("unknown cause")
+        label = cause_label(cause.service, cause.error_class, cause.status_code) if cause else _("cause not recorded")
         rows.append(FailureRow(label, item.fingerprint if cause else "", item.letters, cause.message if cause else ""))
     return rows
 
@@ -318,5 +318,24 @@ def _before(mark: TriageMark) -> str:
 
 
 def people() -> list[str]:
-    """Who letters can be assigned to, by e-mail address."""
+    """Who letters can be assigned to, by e-mail address; looked up twice a minute for all viewers together."""
+    found: list[str] = remembered("console.people", 30, _people)
+    return found
+
+
+def died_lately() -> int:
+    """How many messages died in the last hour; looked up every 5 s for all viewers together."""
+    found: int = remembered("console.died_lately", 5, lambda: sum(deaths_since(60).values()))
+    return found
+
+
+def remembered(key: str, seconds: int, find: Callable[[], Any]) -> Any:
+    """From the shared cache; without one it is looked up each time."""
+    try:
+        return cache.get_or_set(key, find, seconds)
+    except (RedisError, OSError):
+        return find()
+
+
+def _people() -> list[str]:
     return list(User.objects.filter(is_active=True).order_by("email").values_list("email", flat=True)[:200])

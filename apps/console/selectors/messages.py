@@ -1,11 +1,13 @@
-"""The outbox as its pages show it: rows with a few words why, and one message as a timeline."""
+"""The outbox as its list shows it: rows with a few words why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from django.utils.translation import gettext as _
 
 from apps.console import marks
 from apps.console.marks import Mark
@@ -13,9 +15,9 @@ from apps.core import human
 from apps.core.clock import now
 from apps.core.masking import mask_addresses
 from apps.core.pagination import Page
-from apps.outbox.models import WAITING, Attempt, DeadLetter, Message, MessageStatus, ReplayItem
+from apps.outbox.models import WAITING, Message, MessageStatus
 from apps.outbox.search import accepted_at, count_newer, newest_id
-from apps.outbox.selectors import MessageDetail, MessageFilters, list_messages
+from apps.outbox.selectors import MessageFilters, list_messages
 
 PER_PAGE: Final = 50
 
@@ -54,7 +56,7 @@ def message_page(
     live = cursor is None and anchor is not None
     start = anchor + 1 if live and anchor is not None else cursor
     found = list_messages(filters, cursor=start, limit=PER_PAGE)
-    first = newest_id() if not found.items else found.items[0].pk
+    first = found.items[0].pk if found.items else newest_id() if found.newest is None else found.newest
     return MessagePage(
         rows_of(found, doors),
         found.next_cursor,
@@ -90,108 +92,26 @@ def brief(message: Message, door: Door, moment: datetime) -> tuple[str, datetime
     if status in WAITING:
         return _brief_wait(message, door, moment)
     if status == MessageStatus.SENDING:
-        return f"with {message.claimed_by or 'a worker'}", None
+        return _("with {worker}").format(worker=message.claimed_by or _("a worker")), None
     if status == MessageStatus.SENT and message.sent_at is not None:
-        return f"after {human.span((message.sent_at - message.created_at).total_seconds())}", None
+        span = human.span((message.sent_at - message.created_at).total_seconds())
+        return _("after {span}").format(span=span), None
     if status == MessageStatus.DLQ:
-        return mask_addresses(message.last_error) or "no error text", None
-    return ("not sent before it expired", None) if status == MessageStatus.EXPIRED else ("by a person", None)
+        return mask_addresses(message.last_error) or _("no error text"), None
+    return (_("not sent before it expired") if status == MessageStatus.EXPIRED else _("by a person")), None
 
 
 def _brief_wait(message: Message, door: Door, moment: datetime) -> tuple[str, datetime | None]:
+    service = message.service_id
     if door.paused:
-        return f"{message.service_id} is paused", None
+        return _("{service} is paused").format(service=service), None
     if door.state in ("OPEN", "FORCED_OPEN"):
-        return f"breaker of {message.service_id} is open", None
+        return _("breaker of {service} is open").format(service=service), None
     if message.held:
-        return "behind another message of its key", None
+        return _("behind another message of its key"), None
     due = max(message.next_attempt_at, message.send_after or message.next_attempt_at)
     if due > moment:
-        return ("scheduled, in" if message.send_after == due else "tried again in"), due
+        return (_("scheduled, in") if message.send_after == due else _("tried again in")), due
     if door.state == "HALF_OPEN":
-        return f"{message.service_id} is tested with one message at a time", None
-    return "due", None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened to a message. ``said`` is what the other side said, which may be personal."""
-
-    at: datetime
-    tone: str
-    title: str
-    text: str = ""
-    said: str = ""
-    href: str = ""
-    response: str = ""
-    order: int = field(default=0, compare=False)
-
-
-def timeline(detail: MessageDetail) -> list[Entry]:
-    """Accepting, attempts with the waits between them, deaths, replays, copies and the end, oldest first."""
-    message = detail.message
-    entries = [_accepted(message), *_attempts(detail.attempts)]
-    said = {attempt.error for attempt in detail.attempts}
-    entries += [_death(letter, said) for letter in detail.deaths]
-    entries += [_discard(letter) for letter in detail.deaths if letter.state == "discarded" and letter.resolved_at]
-    entries += [_released(item) for item in detail.replays if item.released_at]
-    entries += [
-        Entry(copy.created_at, "info", f"Corrected copy sent as message {copy.pk}", href=f"/outbox/{copy.pk}", order=5)
-        for copy in detail.copies
-    ]
-    if message.status in (MessageStatus.CANCELLED, MessageStatus.EXPIRED) and message.settled_at:
-        title = "Cancelled" if message.status == MessageStatus.CANCELLED else "Expired before it could be sent"
-        entries.append(Entry(message.settled_at, "unknown", title, order=6))
-    return sorted(entries, key=lambda entry: (entry.at, entry.order))
-
-
-def _accepted(message: Message) -> Entry:
-    facts = [
-        f"from {message.source}" if message.source else "",
-        f"request {message.request_id}" if message.request_id else "",
-    ]
-    return Entry(message.created_at, "info", "Accepted", " · ".join(fact for fact in facts if fact), order=-1)
-
-
-def _attempts(attempts: Iterable[Attempt]) -> list[Entry]:
-    entries = []
-    before: datetime | None = None
-    for attempt in attempts:
-        mark = marks.ATTEMPT[attempt.outcome]
-        waited = f"{human.span((attempt.started_at - before).total_seconds())} later" if before else ""
-        status = f"answered {attempt.status_code}" if attempt.status_code else ""
-        facts = [status, human.milliseconds(attempt.duration_ms), attempt.worker, waited]
-        text = " · ".join(fact for fact in facts if fact)
-        entries.append(
-            Entry(
-                attempt.started_at,
-                mark.tone,
-                f"Attempt {attempt.number}: {mark.label}",
-                text,
-                said=attempt.error,
-                response=attempt.response,
-            )
-        )
-        before = attempt.started_at
-    return entries
-
-
-def _death(letter: DeadLetter, said: set[str]) -> Entry:
-    title = f"Became a dead letter: {letter.get_reason_display().lower()}"
-    error = "" if letter.error in said else letter.error
-    return Entry(letter.died_at, "bad", title, said=error, href=f"/dead-letters/{letter.pk}", order=2)
-
-
-def _discard(letter: DeadLetter) -> Entry:
-    assert letter.resolved_at is not None
-    return Entry(letter.resolved_at, "unknown", f"Discarded by {letter.resolved_by}", letter.note, order=4)
-
-
-def _released(item: ReplayItem) -> Entry:
-    assert item.released_at is not None
-    who = item.replay.created_by
-    title = f"Put back by replay {item.replay_id}"
-    reason = f" · “{item.replay.reason}”" if item.replay.reason else ""
-    return Entry(
-        item.released_at, "info", title, f"started by {who}{reason}", href=f"/replays/{item.replay_id}", order=3
-    )
+        return _("{service} is tested with one message at a time").format(service=service), None
+    return _("due"), None

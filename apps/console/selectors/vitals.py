@@ -8,7 +8,7 @@ before the change, and hands in after it, is not believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from apps.breakers.selectors import BreakerSnapshot, WorkerView, look
 from apps.breakers.signals import breaker_changed
 from apps.outbox.selectors import open_letters
+from apps.services.models import Service
 from apps.services.signals import service_changed
 
 log = structlog.get_logger(__name__)
@@ -41,12 +42,14 @@ class Vitals:
 NOTHING: Final[tuple[int, Vitals | None]] = (0, None)
 
 
-def vitals(*, fresh: bool = False) -> Vitals:
-    """``fresh`` asks the database whatever is remembered: for deciding rather than for looking."""
+def vitals(services: Callable[[], Iterable[Service]] | None = None, *, fresh: bool = False) -> Vitals:
+    """``fresh`` asks the database whatever is remembered: for deciding rather than for looking. ``services`` hands
+    over all of them where they were read already; it is called only if they are needed.
+    """
     generation, found = _with_cache(_remembered, NOTHING)
     if found is not None and not fresh:
         return found
-    seen = look()
+    seen = look(services() if services is not None else None)
     made = Vitals({snapshot.service: snapshot for snapshot in seen.breakers}, seen.workers, open_letters())
     _with_cache(lambda: cache.set(KEY, (generation, made), SECONDS), None)
     return made

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from allauth.account import views as account
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.internal.flows.password_change import finalize_password_change
 from allauth.mfa.base import views as mfa
 from allauth.mfa.models import Authenticator
@@ -26,17 +27,21 @@ from apps.accounts.forms import AddPasskeyForm, NewPasswordForm, RenamePasskeyFo
 from apps.accounts.journal import failed
 from apps.accounts.models import User
 from apps.accounts.provider import CallbackView, PortalOIDCAdapter
+from apps.console.views.settings_hub import sections_for
 from apps.console.web import Crumb
 from apps.core.http import client_ip
 
-HERE: Final = [
-    Crumb(_("Settings"), reverse_lazy("settings")),  # type: ignore[arg-type]  # lazy until a page is rendered
-    Crumb(_("Security"), reverse_lazy("mfa_index")),  # type: ignore[arg-type]
-]
+
+def _crumb(label: Any, url: Any = "") -> Crumb:
+    """Texts and addresses stay lazy until a page is rendered."""
+    return Crumb(label, url)
+
+
+HERE: Final = [_crumb(_("Settings"), reverse_lazy("settings")), _crumb(_("Security"), reverse_lazy("mfa_index"))]
 
 
 def _crumbs(label: Any, **extra: Any) -> dict[str, Any]:
-    return {"crumbs": [*HERE, Crumb(label)], "heading": label, **extra}
+    return {"crumbs": [*HERE, _crumb(label)], "heading": label, **extra}
 
 
 def refused_status(form: Any) -> int:
@@ -144,18 +149,24 @@ class PasskeyAgain(_Passkey, webauthn.ReauthenticateWebAuthnView):
 # --- one's own security --------------------------------------------------------------------------
 class Security(_Page, mfa.IndexView):
     template_name = "console/settings_security.html"
-    extra_context = {"crumbs": [HERE[0], Crumb(_("Security"))], "section": "mfa_index"}
+    extra_context = {"crumbs": [HERE[0], _crumb(_("Security"))], "section": "mfa_index"}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found = super().get_context_data(**kwargs)
         recovery_codes = found["authenticators"].get("recovery_codes")
         return {
             **found,
+            "sections": sections_for(self.request),
             "app": found["authenticators"].get("totp"),
             "passkeys": found["authenticators"].get("webauthn", []),
             "codes_left": len(recovery_codes.get_unused_codes()) if recovery_codes else None,
             "required": getattr(self.request.user, "role", "") in settings.REQUIRE_MFA_FOR,
         }
+
+
+def _proved(request: HttpRequest, row: Any) -> None:
+    """To set one up is to prove it: the code or the passkey was asked for just now."""
+    record_authentication(request, row.user, "mfa", id=row.pk, type=row.type, reauthenticated=True)
 
 
 class Password(_Page, account.PasswordChangeView):
@@ -185,6 +196,7 @@ class AddApp(_Page, totp.ActivateTOTPView):
         response: HttpResponse = super().form_valid(form)
         row = Authenticator.objects.get(user=self.request.user, type=Authenticator.Type.TOTP)
         second_factor.mark_used(row, form.step)
+        _proved(self.request, row)
         return response
 
 
@@ -220,11 +232,18 @@ class AddPasskey(_Page, webauthn.AddWebAuthnView):
     def get_form_class(self) -> Any:
         return AddPasskeyForm
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        row = Authenticator.objects.filter(user=self.request.user, type=Authenticator.Type.WEBAUTHN).latest("pk")
+        _proved(self.request, row)
+        return response
+
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), "name": _("This device")}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        found = super().get_context_data(**kwargs)
+        # Not allauth's: it would check the refused form again, with a challenge that is used up.
+        found = super(webauthn.AddWebAuthnView, self).get_context_data(**kwargs)
         return {**found, "options": json.dumps(webauthn_auth.begin_registration(self.request.user, True))}
 
 

@@ -103,14 +103,13 @@ class KeyForm(forms.Form):
         super().__init__(*args, **kwargs)
         scopes = self.fields["scopes"]
         assert isinstance(scopes, forms.MultipleChoiceField)
-        scopes.choices = [(scope, scope) for scope in SCOPES if actor.may(scope.replace(":", "."))]
+        self.offered = [scope for scope in SCOPES if actor.may(scope.replace(":", "."))]
+        scopes.choices = [(scope, scope) for scope in self.offered]
 
     def meanings(self) -> list[tuple[str, Any, bool]]:
         """Scope, what it allows, and whether it is ticked."""
         ticked = self.data.getlist("scopes") if self.is_bound else []  # type: ignore[attr-defined]  # a QueryDict
-        scopes = self.fields["scopes"]
-        assert isinstance(scopes, forms.MultipleChoiceField)
-        return [(name, MEANINGS[name.replace(":", ".")], name in ticked) for name, _label in scopes.choices]
+        return [(scope, MEANINGS[scope.replace(":", ".")], scope in ticked) for scope in self.offered]
 
     def values(self) -> dict[str, Any]:
         """What create_key takes."""

@@ -11,7 +11,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apps.accounts.models import User
-from apps.accounts.preferences import choose_language
+from apps.accounts.people import update_profile
+from apps.core.http import client_ip
 from apps.core.language import is_language
 
 YEAR_S: Final = 365 * 24 * 3600
@@ -26,7 +27,7 @@ def language(request: HttpRequest) -> HttpResponse:
     if not is_language(chosen):
         return response
     if isinstance(request.user, User):
-        choose_language(request.user, chosen)
+        update_profile(person=request.user, changes={"language": chosen}, ip=client_ip(request))
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME, chosen, max_age=YEAR_S, samesite="Lax", secure=settings.HTTPS, httponly=True
     )

@@ -10,22 +10,22 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.audit.services import record
 from apps.console import marks
-from apps.console.bodies import mask_text, parts_of
+from apps.console.bodies import as_curl, mask_text, parts_of
 from apps.console.export import messages_csv
 from apps.console.forms import OptionalReasonForm
 from apps.console.outbox_filters import STATUSES, OutboxFilterForm
-from apps.console.selectors.messages import Door, message_page, timeline
+from apps.console.selectors.message import Story, find_message, story
+from apps.console.selectors.messages import Door, message_page
 from apps.console.shell import portal_of
 from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, posted, refused, show_dialog
-from apps.core.actor import MESSAGES_READ, MESSAGES_REVEAL, MESSAGES_WRITE, require
+from apps.core.actor import AUDIT_READ, MESSAGES_READ, MESSAGES_REVEAL, MESSAGES_WRITE, require
 from apps.core.clock import now
 from apps.core.errors import PortalError
 from apps.core.live import anchor, live_page
 from apps.core.masking import mask_recipient
 from apps.core.pagination import parse_cursor
 from apps.outbox import actions
-from apps.outbox.models import WAITING, DeadLetterState, Message
-from apps.outbox.selectors import MessageDetail, message_detail
+from apps.outbox.models import WAITING, Message
 
 
 @page(MESSAGES_READ)
@@ -78,25 +78,31 @@ def export(request: HttpRequest) -> HttpResponse:
 @page(MESSAGES_READ)
 @require_GET
 def message(request: HttpRequest, message_id: int) -> HttpResponse:
-    return live_page(request, "console/message.html", _message_context(request, message_detail(message_id)))
+    return live_page(request, "console/message.html", _message_context(request, _story(request, message_id)))
 
 
-def _message_context(request: HttpRequest, detail: MessageDetail, *, revealed: bool = False) -> dict[str, object]:
-    found = detail.message
-    entries = timeline(detail)
-    open_letter = next((letter for letter in detail.deaths if letter.state == DeadLetterState.OPEN), None)
+def _story(request: HttpRequest, message_id: int) -> Story:
+    portal = portal_of(request)
+    return story(message_id, breakers=portal.breakers, backlog=portal.backlog, may_read_trail=may(request, AUDIT_READ))
+
+
+def _message_context(request: HttpRequest, told: Story, *, revealed: bool = False) -> dict[str, object]:
+    found = told.detail.message
+    service = found.service
     return {
-        "detail": detail,
+        "story": told,
+        "detail": told.detail,
         "message": found,
         "mark": marks.MESSAGE[found.status],
-        "entries": [(entry, entry.response if revealed else mask_text(entry.response)) for entry in entries],
+        "entries": [(entry, entry.response if revealed else mask_text(entry.response)) for entry in told.entries],
         "parts": parts_of(found, revealed=revealed),
+        "curl": as_curl(found, service, revealed=revealed),
         "recipient": found.recipient if revealed else mask_recipient(found.recipient),
         "subject": found.subject if revealed else mask_text(found.subject),
         "revealed": revealed,
         "waits": found.status in WAITING,
-        "open_letter": open_letter,
-        "crumbs": crumbs(("Outbox", reverse("outbox")), f"message {found.pk}"),
+        "open_letter": told.open_letter,
+        "crumbs": crumbs((_("Outbox"), reverse("outbox")), _("message {id}").format(id=found.pk)),
     }
 
 
@@ -106,9 +112,9 @@ def reveal(request: HttpRequest, message_id: int) -> HttpResponse:
     """Show recipient, body and responses in clear, for this once. Who looked is in the audit trail."""
     actor = actor_of(request)
     require(actor, MESSAGES_REVEAL)
-    detail = message_detail(message_id)
+    told = _story(request, message_id)
     record(actor=actor, action="message.revealed", target=f"message {message_id}")
-    context = _message_context(request, detail, revealed=True)
+    context = _message_context(request, told, revealed=True)
     if request.headers.get("HX-Request") == "true":
         response = render(request, "console/message_content.html", context)
     else:
@@ -125,7 +131,8 @@ def retry(request: HttpRequest, message_id: int) -> HttpResponse:
         actions.retry_now(message_id=message_id, actor=actor_of(request))
     except PortalError as error:
         return refused(request, error, url)
-    return done(request, f"Message {message_id} is due now. Breaker, limits and the order of its key still hold.", url)
+    text = _("Message {id} is due now. Breaker, limits and the order of its key still hold.")
+    return done(request, text.format(id=message_id), url)
 
 
 @page(MESSAGES_READ)
@@ -141,22 +148,23 @@ def cancel(request: HttpRequest, message_id: int) -> HttpResponse:
         except PortalError as error:
             add_errors(form, error)
         else:
-            return done(request, f"Message {message_id} is cancelled. It will not be sent.", url)
-    return show_dialog(
-        request, _cancel_dialog(message_detail(message_id).message, url), form, status=422 if form.errors else 200
-    )
+            return done(request, _("Message {id} is cancelled. It will not be sent.").format(id=message_id), url)
+    return show_dialog(request, _cancel_dialog(find_message(message_id), url), form, status=422 if form.errors else 200)
 
 
 def _cancel_dialog(found: Message, url: str) -> Dialog:
-    followers = "The next message of its ordering key may go then. " if found.ordering_key else ""
+    effects = [_("It will not be sent, and this cannot be undone.")]
+    if found.ordering_key:
+        effects.append(_("The next message of its ordering key may go then."))
+    lead = _("To {service}, {recipient}.")
     return Dialog(
-        heading=f"Cancel message {found.pk}",
-        lead=f"To {found.service_id}, {mask_recipient(found.recipient) or 'no recipient'}.",
-        consequences=(f"It will not be sent, and this cannot be undone. {followers}",),
-        button="Cancel this message",
+        heading=_("Cancel message {id}").format(id=found.pk),
+        lead=lead.format(service=found.service_id, recipient=mask_recipient(found.recipient) or _("no recipient")),
+        consequences=(" ".join(effects),),
+        button=_("Cancel this message"),
         button_class="danger-solid",
-        cancel_label="Keep it",
+        cancel_label=_("Keep it"),
         action_url=reverse("message-cancel", args=[found.pk]),
         back_url=url,
-        crumbs=(("Outbox", reverse("outbox")), (f"message {found.pk}", url)),
+        crumbs=((_("Outbox"), reverse("outbox")), (_("message {id}").format(id=found.pk), url)),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from apps.console.selectors.board import tiles
+from apps.console.selectors.flow import flow
 from apps.console.selectors.letters import cause_label
 from apps.console.selectors.people import needs, worker_rows
 from apps.console.shell import portal_of
@@ -26,12 +28,12 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "tiles": board,
         "not_normal": sum(tile.tone != "good" for tile in board),
-        "needs": needs(board, found, unfinished, may_replay=REPLAYS_RUN in portal.permissions),
+        "needs": needs(board, found, unfinished, portal.vitals, may_replay=REPLAYS_RUN in portal.permissions),
         "causes": [(cause, cause_label(cause.service, cause.error_class, cause.status_code)) for cause in found],
         "workers": rows,
         "up_to_date": sum(row.up_to_date for row in rows),
         "running": [replay for replay in unfinished if replay.state != "stopped"],
-        "per_second": sum(tile.figures.per_second for tile in board),
+        "flow": flow(board),
         "oldest_open": min(
             (
                 tile.snapshot.opened_at
@@ -40,6 +42,6 @@ def overview(request: HttpRequest) -> HttpResponse:
             ),
             default=None,
         ),
-        "crumbs": crumbs("Overview"),
+        "crumbs": crumbs(_("Overview")),
     }
     return live_page(request, "console/overview.html", context)

@@ -59,7 +59,7 @@ def person(request: HttpRequest, person_id: int) -> HttpResponse:
         "row": identities.person_row(found),
         "sessions": sessions.sessions_of(found, current),
         "history": identities.history_of(found),
-        "crumbs": trail((_("People and roles"), reverse("people")), str(found)),
+        "crumbs": trail((_("People"), reverse("people")), str(found)),
         "section": "people",
     }
     return show(request, "console/people_person.html", context)
@@ -106,7 +106,7 @@ def invite(request: HttpRequest) -> HttpResponse:
 
 
 def _way() -> tuple[tuple[str, str] | str, ...]:
-    return ((_("Settings"), reverse("settings")), (_("People and roles"), reverse("people")))
+    return ((_("Settings"), reverse("settings")), (_("People"), reverse("people")))
 
 
 def _link_page(request: HttpRequest, link: NewLink) -> HttpResponse:
@@ -115,7 +115,7 @@ def _link_page(request: HttpRequest, link: NewLink) -> HttpResponse:
         "person": link.person,
         "url": request.build_absolute_uri(reverse("password-link", args=[link.token])),
         "expires_at": link.expires_at,
-        "crumbs": trail((_("People and roles"), reverse("people")), _("Password link")),
+        "crumbs": trail((_("People"), reverse("people")), _("Password link")),
     }
     template = "console/people_link_body.html" if is_htmx(request) else "console/people_link.html"
     response = render(request, template, context)

@@ -1,43 +1,43 @@
-"""Services: the board, one service, its breaker, pausing, settings."""
+"""Services: the board, one service, its breaker, pausing. Its history, settings and what-if: service_pages.py."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.breakers import services as breakers
-from apps.console.forms import (
-    SETTINGS_SECTIONS,
-    EndOverrideForm,
-    OverrideForm,
-    ReasonForm,
-    ServiceForm,
-)
+from apps.breakers.selectors import history
+from apps.breakers.windows import window_buckets
+from apps.console.forms import ReasonForm
 from apps.console.selectors.board import BAND_WIDTH, Tile, tiles
-from apps.console.selectors.service import happenings, held
+from apps.console.selectors.service import EVENTS_PER_PAGE, happenings, held, test_asked, worker_shares
 from apps.console.selectors.vitals import vitals
+from apps.console.selectors.window import window_chart
+from apps.console.service_forms import EndOverrideForm, OverrideForm
 from apps.console.shell import portal_of
 from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, may, page, posted, refused, show_dialog
 from apps.core import charts, human
-from apps.core.actor import AUDIT_READ, BREAKERS_OVERRIDE, SERVICES_EDIT, SERVICES_PAUSE, SERVICES_READ, require
+from apps.core.actor import AUDIT_READ, BREAKERS_OVERRIDE, SERVICES_PAUSE, SERVICES_READ, require
 from apps.core.clock import now
 from apps.core.errors import Invalid, NotFound, PortalError
 from apps.core.live import live_page
 from apps.services import services as registry
 from apps.services.selectors import get_service
-from apps.services.shown import shown_definition
+from apps.services.versions import drift
 
 CHART_WIDTH: Final = 600
 CHART_HEIGHT: Final = 144
 
 
-def _home() -> tuple[str, str]:
-    return "Services", reverse("services")
+def home() -> tuple[str, str]:
+    return _("Services"), reverse("services")
 
 
 @page(SERVICES_READ)
@@ -47,7 +47,7 @@ def services(request: HttpRequest) -> HttpResponse:
     context = {
         "tiles": board,
         "not_normal": sum(tile.tone != "good" for tile in board),
-        "crumbs": crumbs("Services"),
+        "crumbs": crumbs(_("Services")),
     }
     return live_page(request, "console/services.html", context)
 
@@ -56,31 +56,44 @@ def services(request: HttpRequest) -> HttpResponse:
 @require_GET
 def service(request: HttpRequest, name: str) -> HttpResponse:
     tile = tile_of(request, name)
-    moment = now()
+    policy = tile.service.breaker_policy
+    entries = history(name, EVENTS_PER_PAGE)
     context = {
         "tile": tile,
         "service": tile.service,
-        "policy": tile.service.breaker_policy,
+        "policy": policy,
         "retry": tile.service.retry_policy,
         "limits": tile.service.limits_policy,
         "breaker": tile.snapshot,
         "held": held(tile),
-        "happenings": happenings(name, with_audit=may(request, AUDIT_READ)),
-        "chart": chart_of(tile),
-        "chart_rows": list(zip(tile.history.series, tile.rates, strict=True)),
-        "chart_times": [moment - (moment - tile.history.series[0].minute) * step / 4 for step in (4, 3, 2, 1, 0)],
-        "settings": json.dumps(shown_definition(tile.service), indent=2, ensure_ascii=False, default=str),
-        "crumbs": crumbs(_home(), name),
+        "happenings": happenings(entries, name, with_audit=may(request, AUDIT_READ)),
+        "test": test_asked(entries, name),
+        "shares": worker_shares(tile.snapshot, portal_of(request).vitals),
+        "window": window_chart(window_buckets(name, policy), tile.snapshot, policy),
+        "drift": drift(tile.service),
+        "letters": portal_of(request).letters_by_service.get(name, 0),
+        "crumbs": crumbs(home(), name),
+        **_chart(tile),
     }
     return live_page(request, "console/service.html", context)
 
 
+def _chart(tile: Tile) -> dict[str, Any]:
+    moment = now()
+    start = tile.history.series[0].minute
+    return {
+        "chart": chart_of(tile),
+        "chart_rows": list(zip(tile.history.series, tile.rates, strict=True)),
+        "chart_times": [moment - (moment - start) * step / 4 for step in (4, 3, 2, 1, 0)],
+    }
+
+
 def tile_of(request: HttpRequest, name: str) -> Tile:
     """The tile of one service; raises :class:`NotFound` with the names there are."""
-    found = next((tile for tile in tiles(portal_of(request)) if tile.service.name == name), None)
+    found = next(iter(tiles(portal_of(request), only=name)), None)
     if found is None:
         get_service(name)
-        raise NotFound(f"There is no service named {name!r}.")
+        raise NotFound(_("There is no service named {name!r}.").format(name=name))
     return found
 
 
@@ -106,46 +119,48 @@ def chart_of(tile: Tile) -> Chart:
 # --- overriding the breaker ----------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One way to override: its words and the service-layer function behind it."""
+    """One way to override: its words, asked for when they are shown."""
 
-    heading: str
-    lead: str
-    button: str
-    done: str
+    heading: Callable[[], str]
+    lead: Callable[[], str]
+    button: Callable[[], str]
+    done: Callable[[], str]
     danger: bool
     timed: bool
 
 
 ACTIONS: Final = {
     "force_open": Action(
-        "Force {name} open",
-        "No call leaves until it ends. It ends by itself, into a test, not into full traffic.",
-        "Force open for …",
-        "{name} is forced open.",
+        lambda: _("Force {name} open"),
+        lambda: _("No call leaves until it ends. It ends by itself, into a test, not into full traffic."),
+        lambda: _("Force open for …"),
+        lambda: _("{name} is forced open."),
         danger=True,
         timed=True,
     ),
     "force_closed": Action(
-        "Force {name} closed",
-        "Every call is let through, whatever it answers. It ends by itself; then failures open the breaker again.",
-        "Force closed for …",
-        "{name} is forced closed.",
+        lambda: _("Force {name} closed"),
+        lambda: _(
+            "Every call is let through, whatever it answers. It ends by itself; then failures open the breaker again."
+        ),
+        lambda: _("Force closed for …"),
+        lambda: _("{name} is forced closed."),
         danger=True,
         timed=True,
     ),
     "auto": Action(
-        "End the override of {name}",
-        "The breaker decides by itself again.",
-        "End the override",
-        "The override of {name} has ended.",
+        lambda: _("End the override of {name}"),
+        lambda: _("The breaker decides by itself again."),
+        lambda: _("End the override"),
+        lambda: _("The override of {name} has ended."),
         danger=False,
         timed=False,
     ),
     "reset": Action(
-        "Reset the breaker of {name}",
-        "Closed at once, with an empty window. Traffic ramps up; failures open it again.",
-        "Reset and close",
-        "The breaker of {name} is reset.",
+        lambda: _("Reset the breaker of {name}"),
+        lambda: _("Closed at once, with an empty window. Traffic ramps up; failures open it again."),
+        lambda: _("Reset and close"),
+        lambda: _("The breaker of {name} is reset."),
         danger=False,
         timed=False,
     ),
@@ -161,7 +176,7 @@ def override(request: HttpRequest, name: str) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     verb = given.get("action", "force_open")
     if verb not in ACTIONS:
-        raise Invalid.field("action", f"must be one of {', '.join(ACTIONS)}")
+        raise Invalid.field("action", _("must be one of {known}").format(known=", ".join(ACTIONS)))
     portal_of(request).vitals = vitals(fresh=True)
     tile = tile_of(request, name)
     epoch = tile.snapshot.epoch if tile.snapshot else 0
@@ -178,7 +193,7 @@ def override(request: HttpRequest, name: str) -> HttpResponse:
                 form = kind({**request.POST.dict(), "seen_epoch": str(epoch)})
             add_errors(form, error)
         else:
-            return done(request, ACTIONS[verb].done.format(name=name), reverse("service", args=[name]))
+            return done(request, ACTIONS[verb].done().format(name=name), reverse("service", args=[name]))
     return show_dialog(request, _override_dialog(tile, verb), form, status=422 if form.errors else 200)
 
 
@@ -187,43 +202,66 @@ def _override_dialog(tile: Tile, verb: str) -> Dialog:
     action = ACTIONS[verb]
     url = reverse("service", args=[name])
     return Dialog(
-        heading=action.heading.format(name=name),
-        lead=action.lead,
+        heading=action.heading().format(name=name),
+        lead=action.lead(),
         consequences=consequences(tile, verb),
-        button=action.button.replace("…", "30 min"),
+        button=action.button().replace("…", human.span(1800)),
         button_class="danger-solid" if action.danger else "primary",
         action_url=reverse("service-override", args=[name]),
         back_url=url,
         template="console/override_dialog.html",
-        crumbs=(_home(), (name, url)),
-        extra={"verb": verb, "label": action.button},
+        crumbs=(home(), (name, url)),
+        extra={"verb": verb, "label": action.button()},
     )
 
 
 def consequences(tile: Tile, verb: str) -> tuple[str, ...]:
     """What an override does to the messages there are, in numbers."""
-    waiting = human.plural(tile.waiting, "message")
-    lately = tile.figures.sent + tile.figures.failed
+    count, shown = tile.waiting, human.number(tile.waiting)
     if verb == "force_open":
-        soon = held(tile).expiring
-        per_minute = lately / 5
-        lines = [
-            f"{waiting} go on waiting"
-            + (f" and about {per_minute * 30:,.0f} more will join in 30 minutes." if per_minute >= 1 else ".")
-        ]
-        if soon:
-            lines.append(f"{human.plural(soon, 'message')} will expire within 15 minutes.")
-        return (*lines, "Nothing is lost: no attempt is used up and nothing becomes a dead letter.")
+        return _when_forced_open(tile)
     if verb == "force_closed":
-        return (
-            f"{waiting} leave at once, within the limits of the service. What fails uses up an attempt and may become "
-            "a dead letter.",
+        text = ngettext(
+            "{shown} message leaves at once, within the limits of the service. What fails uses up an attempt and may "
+            "become a dead letter.",
+            "{shown} messages leave at once, within the limits of the service. What fails uses up an attempt and may "
+            "become a dead letter.",
+            count,
         )
+        return (text.format(shown=shown),)
     if verb == "reset":
-        return (f"{waiting} leave as the traffic ramps up over {tile.service.breaker_policy.ramp_seconds:g} s.",)
+        text = ngettext(
+            "{shown} message leaves as the traffic ramps up over {span}.",
+            "{shown} messages leave as the traffic ramps up over {span}.",
+            count,
+        )
+        return (text.format(shown=shown, span=human.span(tile.service.breaker_policy.ramp_seconds)),)
     if tile.state == "FORCED_OPEN":
-        return (f"The service is tested with one message first; {waiting} wait until that succeeds.",)
-    return ("From now on failures open the breaker as its thresholds say.",)
+        text = ngettext(
+            "The service is tested with one message first; {shown} message waits until that succeeds.",
+            "The service is tested with one message first; {shown} messages wait until that succeeds.",
+            count,
+        )
+        return (text.format(shown=shown),)
+    return (_("From now on failures open the breaker as its thresholds say."),)
+
+
+def _when_forced_open(tile: Tile) -> tuple[str, ...]:
+    text = ngettext("{shown} message goes on waiting.", "{shown} messages go on waiting.", tile.waiting)
+    lines = [text.format(shown=human.number(tile.waiting))]
+    joining = round(tile.attempts / 5 * 30)
+    if joining >= 30:
+        text = ngettext(
+            "About {shown} more will join in 30 minutes.", "About {shown} more will join in 30 minutes.", joining
+        )
+        lines.append(text.format(shown=human.number(joining)))
+    soon = held(tile).expiring
+    if soon:
+        text = ngettext(
+            "{shown} message will expire within 15 minutes.", "{shown} messages will expire within 15 minutes.", soon
+        )
+        lines.append(text.format(shown=human.number(soon)))
+    return (*lines, _("Nothing is lost: no attempt is used up and nothing becomes a dead letter."))
 
 
 @page(SERVICES_READ)
@@ -235,7 +273,8 @@ def test_now(request: HttpRequest, name: str) -> HttpResponse:
         breakers.probe_now(service=name, actor=actor_of(request))
     except PortalError as error:
         return refused(request, error, url)
-    return done(request, f"The next message to {name} is the test. The answer shows here.", url)
+    text = _("The next message to {name} is the test. How it ends is said here.")
+    return done(request, text.format(name=name), url)
 
 
 # --- pausing -------------------------------------------------------------------------------------
@@ -253,20 +292,28 @@ def pause(request: HttpRequest, name: str) -> HttpResponse:
         except PortalError as error:
             add_errors(form, error)
         else:
-            return done(request, f"{name} is paused. Messages are accepted and wait.", url)
-    dialog = Dialog(
-        heading=f"Pause {name}",
-        lead="Delivering stops until somebody resumes it. A pause does not end by itself.",
-        consequences=(
-            f"{human.plural(tile.waiting, 'message')} go on waiting and new ones join them; accepting goes on. "
-            "What is on its way now is finished.",
-        ),
-        button=f"Pause {name}",
+            text = _("{name} is paused. Messages are accepted and wait.")
+            return done(request, text.format(name=name), url)
+    return show_dialog(request, _pause_dialog(tile), form, status=422 if form.errors else 200)
+
+
+def _pause_dialog(tile: Tile) -> Dialog:
+    name = tile.service.name
+    url = reverse("service", args=[name])
+    text = ngettext(
+        "{shown} message goes on waiting and new ones join it; accepting goes on. What is on its way now is finished.",
+        "{shown} messages go on waiting and new ones join them; accepting goes on. What is on its way now is finished.",
+        tile.waiting,
+    )
+    return Dialog(
+        heading=_("Pause {name}").format(name=name),
+        lead=_("Delivering stops until somebody resumes it. A pause does not end by itself."),
+        consequences=(text.format(shown=human.number(tile.waiting)),),
+        button=_("Pause {name}").format(name=name),
         action_url=reverse("service-pause", args=[name]),
         back_url=url,
-        crumbs=(_home(), (name, url)),
+        crumbs=(home(), (name, url)),
     )
-    return show_dialog(request, dialog, form, status=422 if form.errors else 200)
 
 
 @page(SERVICES_READ)
@@ -277,52 +324,4 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
         registry.resume(name=name, actor=actor_of(request))
     except PortalError as error:
         return refused(request, error, url)
-    return done(request, f"{name} is delivered to again.", url)
-
-
-# --- settings ------------------------------------------------------------------------------------
-@page(SERVICES_READ)
-@require_http_methods(["GET", "POST"])
-def settings(request: HttpRequest, name: str) -> HttpResponse:
-    actor = actor_of(request)
-    require(actor, SERVICES_EDIT)
-    found = get_service(name)
-    url = reverse("service", args=[name])
-    form = ServiceForm(posted(request), initial=_initial(found))
-    if request.method == "POST" and form.is_valid():
-        try:
-            registry.update_service(
-                name=name,
-                changes=form.changes(),
-                actor=actor,
-                reason=form.cleaned_data["reason"],
-                seen_version=form.cleaned_data["seen_version"],
-            )
-        except PortalError as error:
-            add_errors(form, error)
-        else:
-            return done(
-                request, f"The settings of {name} are changed. Every process follows within a second or two.", url
-            )
-    dialog = Dialog(
-        heading=f"Settings of {name}",
-        lead="What is left out takes its default. A secret never stands here: secret_ref names where it is.",
-        button="Save settings",
-        action_url=reverse("service-settings", args=[name]),
-        back_url=url,
-        crumbs=(_home(), (name, url)),
-        wide=True,
-    )
-    return show_dialog(request, dialog, form, status=422 if form.errors else 200)
-
-
-def _initial(found: Any) -> dict[str, Any]:
-    sections = {
-        name: json.dumps(getattr(found, name), indent=2, ensure_ascii=False) for name, _, _ in SETTINGS_SECTIONS
-    }
-    return {
-        **sections,
-        "owner": found.owner,
-        "runbook_url": found.runbook_url,
-        "seen_version": found.config_version,
-    }
+    return done(request, _("{name} is delivered to again.").format(name=name), url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings as django_settings
@@ -20,6 +19,7 @@ from apps.accounts.models import User
 from apps.console.forms import text_input
 from apps.console.selectors import installation
 from apps.console.web import actor_of, add_errors, crumbs, done, may, page, posted, refused
+from apps.console.zones import ZoneField
 from apps.core.actor import APIKEYS_MANAGE, PEOPLE_MANAGE, SERVICES_READ
 from apps.core.errors import PortalError
 from apps.core.http import client_ip
@@ -120,19 +120,16 @@ class ProfileForm(forms.Form):
         help_text=gettext_lazy("What others see. Empty: your e-mail address."),
     )
     language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
-    time_zone = forms.ChoiceField(
+    time_zone = ZoneField(
         label=gettext_lazy("Time zone"),
-        required=False,
-        help_text=gettext_lazy("Times on your pages are told in it."),
+        help_text=gettext_lazy("Times on your pages are told in it. Empty: UTC."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        language, zone = self.fields["language"], self.fields["time_zone"]
+        language = self.fields["language"]
         assert isinstance(language, forms.ChoiceField)
-        assert isinstance(zone, forms.ChoiceField)
         language.choices = [("", _("As the browser asks for")), *django_settings.LANGUAGES]
-        zone.choices = [("", "UTC"), *((name, name.replace("_", " ")) for name in sorted(available_timezones()))]
 
 
 @page(SERVICES_READ)

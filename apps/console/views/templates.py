@@ -123,6 +123,7 @@ def template(request: HttpRequest, name: str) -> HttpResponse:
         "shown": shown,
         "kind": kind_label(shown.content_type),
         "mark": _mark(line, shown),
+        "line_mark": _mark(line, line.using or line.newest),
         "using": line.using,
         "preview": _preview_of(shown),
         "compared": other,
@@ -291,7 +292,7 @@ def preview_typed(request: HttpRequest) -> HttpResponse:
     require(actor_of(request), TEMPLATES_EDIT)
     form = VersionForm(request.POST, fixed=False, initial={"content_type": request.POST.get("content_type", "")})
     form.full_clean()
-    context = {
+    context: dict[str, Any] = {
         "preview": None if "sample_data" in form.errors else _preview_typed(form),
         "sample_problems": form.errors.get("sample_data", []),
         "html": "html" in request.POST.get("content_type", ""),

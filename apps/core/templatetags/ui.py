@@ -167,11 +167,13 @@ def copy(value: Any, what: str = "") -> SafeString:
 
 @register.simple_block_tag(takes_context=True)
 def region(context: Context, content: str, name: str, announce: bool = False) -> SafeString:
-    """A piece of the page that refreshes by itself. ``announce`` has screen readers told of changes."""
+    """A piece of the page that refreshes by itself. With ``announce`` screen readers are told its heading and state
+    when those change (live.js), not all that is in it.
+    """
     regions = context.get("regions")
     if not isinstance(regions, Regions):
         regions = Regions()
-    return regions.add(name, content, ' aria-live="polite"' if announce else "")
+    return regions.add(name, content, " data-announce" if announce else "")
 
 
 SPARK_WIDTH: Final = 360

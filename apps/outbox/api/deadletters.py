@@ -148,6 +148,10 @@ class FilterIn(Body):
     status_code: int | None = Field(None, ge=0, le=99_999)
     died_after: Time | None = None
     died_before: Time | None = None
+    assignee: OneLine = Field("", max_length=200)
+    unassigned: bool = False
+    snoozed: bool | None = None
+    text: OneLine = Field("", max_length=200, description="words of the cause")
 
 
 class ReplayIn(Body):
@@ -219,7 +223,7 @@ def create_replay(request: HttpRequest, body: ReplayIn) -> Any:
     caller = caller_of(request)
     caller.require(may.REPLAYS_RUN)
     replay = replays.create_replay(
-        selection=_for_tenant(body.selection(), caller),
+        selection=for_tenant(body.selection(), caller),
         actor=caller.actor,
         reason=body.reason,
         canary=body.canary,
@@ -229,7 +233,7 @@ def create_replay(request: HttpRequest, body: ReplayIn) -> Any:
     return Status(201, _shown(replay))
 
 
-def _for_tenant(selection: dict[str, Any], caller: Caller) -> dict[str, Any]:
+def for_tenant(selection: dict[str, Any], caller: Caller) -> dict[str, Any]:
     if not caller.bound_tenant:
         return selection
     if "ids" in selection:

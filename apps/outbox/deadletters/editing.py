@@ -39,7 +39,7 @@ def edit_and_replay(
     of a refused request would refuse the copy unread. With ``keep_key`` it carries the original's
     identity and key: choose that when the original may have arrived (an ambiguous time-out), so that
     the receiver sees it once. A changed body replaces the old one of whatever kind; a named template is
-    taken in its newest version; the copy goes behind what waits in its ordering_key.
+    taken in the version in use now; the copy goes behind what waits in its ordering_key.
 
     Raises :class:`Invalid` naming each field, :class:`NotFound`, and :class:`Conflict` when the letter
     is not open or is in a replay.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -155,7 +155,7 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value or "")
 
 
-def _shown(triage: Triage) -> Mapping[str, Any]:
+def _shown(triage: Triage) -> dict[str, Any]:
     shown: dict[str, Any] = {"triage": triage.pk, "selection": triage.selection}
     if triage.undoes is not None:
         return shown | {"undoes": triage.undoes.pk}

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apps.outbox.deadletters.selectors import CauseSummary
-from apps.outbox.models import Attempt, DeadLetter, Message, Replay
+from apps.outbox.models import Attempt, DeadLetter, Message, Replay, Triage
 from apps.outbox.replays.planning import Plan
 from apps.outbox.replays.progress import waiting
 from apps.outbox.selectors import MessageDetail
@@ -61,7 +61,7 @@ def of_letter(letter: DeadLetter) -> dict[str, Any]:
 
 def of_cause(cause: CauseSummary) -> dict[str, Any]:
     names = ("fingerprint", "service", "error_class", "status_code", "message", "letters", "tenants", "ambiguous")
-    more = ("snoozed", "first_seen", "last_seen", "known_since", "trend")
+    more = ("snoozed", "first_seen", "last_seen", "known_since", "trend", "assignee", "assignees", "assigned")
     return {name: getattr(cause, name) for name in (*names, *more)} | {"sample": of_letter(cause.sample)}
 
 
@@ -74,3 +74,8 @@ def of_replay(replay: Replay) -> dict[str, Any]:
     more = ("released", "sent", "failed", "skipped", "note", "created_at", "finished_at")
     shown = {name: getattr(replay, name) for name in (*names, *more)}
     return {"id": replay.pk, **shown, "waiting": waiting(replay)}
+
+
+def of_triage(made: Triage) -> dict[str, Any]:
+    names = ("verb", "state", "selection", "text", "assignee", "until", "total", "done", "created_at", "finished_at")
+    return {"id": made.pk, **{name: getattr(made, name) for name in names}, "undoes": made.undoes_id}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Case, Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import BigIntegerField, Case, Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Now
 
 from apps.core.clock import now
 from apps.outbox.deadletters.selection import ASLEEP, Selection, select
 from apps.outbox.gates import Gate, gates
-from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, ReplayItem
+from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, Replay, ReplayItem
+from apps.outbox.replays.progress import ENDED_STATES
 
 ACTIVE_ITEM: Final = (ReplayItem.State.WAITING, ReplayItem.State.RELEASED)
 SHOWN_TENANTS: Final = 20
@@ -51,27 +52,25 @@ class Plan:
 def plan_replay(selection: Selection | Mapping[str, Any], *, per_second: float | None = None) -> Plan:
     """What a replay of ``selection`` would do now; nothing is changed. Raises :class:`Invalid`."""
     chosen = select(selection)
-    ineligible, eligible = sort_out(chosen)
-    letters = eligible_letters(chosen)
-    services = _counts(letters, "service")
+    rows = list(_groups(chosen))
+    good = [row for row in rows if not _why_not(row)]
+    ineligible, eligible = _sorted_out(chosen, rows)
+    services = _summed(good, "service")
     doors = gates(services)
-    facts = letters.order_by().aggregate(
-        ambiguous=Count("id", filter=Q(ambiguous=True)),
-        replayed_before=Count("id", filter=Q(message__replay_id__isnull=False)),
-        snoozed=Count("id", filter=ASLEEP),
-        oldest=Min("died_at"),
-        newest=Max("id"),
-    )
     return Plan(
         total=eligible + sum(ineligible.values()),
         eligible=eligible,
         ineligible=ineligible,
+        ambiguous=sum(row["unclear"] for row in good),
         services=services,
-        tenants=_counts(letters, "tenant_id", SHOWN_TENANTS),
+        tenants=dict(list(_summed(good, "tenant_id").items())[:SHOWN_TENANTS]),
         breakers={name: gate.breaker for name, gate in doors.items()},
         waits_for=[str(gate) for gate in doors.values() if gate.shut or gate.probing],
         estimated_seconds=_estimate(services, doors, per_second),
-        **(facts | {"newest": facts["newest"] or 0}),
+        replayed_before=sum(row["again"] for row in good),
+        snoozed=sum(row["asleep"] for row in good),
+        oldest=min((row["oldest"] for row in good), default=None),
+        newest=max((row["newest"] for row in good), default=0),
     )
 
 
@@ -92,39 +91,59 @@ def eligible_letters(selection: Selection) -> QuerySet[DeadLetter]:
 
 def sort_out(selection: Selection, own_replay: int | None = None) -> tuple[dict[str, int], int]:
     """Count what is left out, by reason, and what is not. Items of ``own_replay`` are not left out."""
-    active = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("replay_id")
-    rows = (
-        selection.queryset()
-        .annotate(
-            taken_by=Subquery(active[:1]),
-            outcome=Case(
-                When(message__expires_at__lte=Now(), then=Value("expired")),
-                When(~Q(message__status=MessageStatus.DLQ), then=Value("not_dead")),
-                default=Value("eligible"),
-            ),
-        )
-        .order_by()
-        .values_list("taken_by", "outcome")
-        .annotate(letters=Count("id"))
+    return _sorted_out(selection, _groups(selection), own_replay)
+
+
+def _groups(selection: Selection) -> Iterable[Mapping[str, Any]]:
+    """The letters it means, counted by all that decides about them in one pass."""
+    taken: Any = Value(None, output_field=BigIntegerField())
+    if Replay.objects.filter(~Q(state__in=ENDED_STATES) | Q(released__gt=0)).exists():
+        active = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("replay_id")
+        taken = Subquery(active[:1])
+    outcome = Case(
+        When(message__expires_at__lte=Now(), then=Value("expired")),
+        When(~Q(message__status=MessageStatus.DLQ), then=Value("not_dead")),
+        default=Value("eligible"),
     )
+    letters = selection.queryset().annotate(taken_by=taken, outcome=outcome).order_by()
+    return letters.values("taken_by", "outcome", "service", "tenant_id").annotate(
+        letters=Count("id"),
+        unclear=Count("id", filter=Q(ambiguous=True)),
+        again=Count("id", filter=Q(message__replay_id__isnull=False)),
+        asleep=Count("id", filter=ASLEEP),
+        oldest=Min("died_at"),
+        newest=Max("id"),
+    )
+
+
+def _why_not(row: Mapping[str, Any], own_replay: int | None = None) -> str:
+    """Why the letters of a group are left out; empty when they are not."""
+    if row["taken_by"] is not None:
+        return "" if row["taken_by"] == own_replay else f"{TAKEN}{row['taken_by']}"
+    return OUTCOME_TEXT.get(row["outcome"], "")
+
+
+def _sorted_out(
+    selection: Selection, rows: Iterable[Mapping[str, Any]], own_replay: int | None = None
+) -> tuple[dict[str, int], int]:
     left_out: dict[str, int] = {}
     eligible = 0
-    for taken_by, outcome, letters in rows:
-        if taken_by is not None and taken_by != own_replay:
-            reason = f"{TAKEN}{taken_by}"
-        elif taken_by == own_replay is not None or outcome == "eligible":
-            eligible += letters
-            continue
+    for row in rows:
+        why = _why_not(row, own_replay)
+        if why:
+            left_out[why] = left_out.get(why, 0) + row["letters"]
         else:
-            reason = OUTCOME_TEXT[outcome]
-        left_out[reason] = left_out.get(reason, 0) + letters
+            eligible += row["letters"]
     closed = len(selection.ids) - eligible - sum(left_out.values()) if selection.ids else 0
     return (left_out | {"not an open dead letter": closed}) if closed else left_out, eligible
 
 
-def _counts(letters: QuerySet[DeadLetter], field: str, limit: int | None = None) -> dict[str, int]:
-    counted = letters.order_by().values_list(field).annotate(letters=Count("id")).order_by("-letters", field)
-    return dict(counted[:limit])
+def _summed(rows: Iterable[Mapping[str, Any]], field: str) -> dict[str, int]:
+    """Letters by ``field``, most first."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row[field]] = counts.get(row[field], 0) + row["letters"]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _estimate(services: Mapping[str, int], doors: Mapping[str, Gate], per_second: float | None) -> float | None:

@@ -16,6 +16,8 @@ from apps.outbox.gates import gates
 from apps.outbox.models import Cause, Replay, ReplayItem
 from apps.outbox.replays.progress import ENDED_STATES, RUNNING_STATES, failed_percent, settled, waiting
 
+# A list does not need what may be a megabyte each.
+BULKY: Final = ("payload", "json", "body_template", "body_data", "headers")
 NOW_S: Final = 10.0
 TREND_S: Final = 5.0
 TRENDS: Final = 12
@@ -141,5 +143,6 @@ def replay_items(replay_id: int, *, state: str = "", cursor: int | None = None, 
     """What became of each letter of a replay, newest first."""
     if state and state not in ReplayItem.State.values:
         raise Invalid.field("state", _("must be one of {words}").format(words=", ".join(ReplayItem.State.values)))
-    items = ReplayItem.objects.filter(replay_id=replay_id).select_related("dead_letter")
+    items = ReplayItem.objects.filter(replay_id=replay_id).select_related("dead_letter", "message")
+    items = items.defer(*(f"message__{name}" for name in BULKY))
     return page_by_id(items.filter(state=state) if state else items, cursor=cursor, limit=limit)

@@ -75,5 +75,5 @@ def _plain(headers: Any) -> dict[str, str]:
 
 def _as_claimed(message: Message) -> Claimed:
     texts = {"headers": message.headers, "body_data": message.body_data}
-    given = {name: getattr(message, name, None) for name in Claimed._fields}
+    given: dict[str, Any] = {name: getattr(message, name, None) for name in Claimed._fields}
     return Claimed(**given | {name: json.dumps(value) for name, value in texts.items()})

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Path, Query, Router, Schema
+from ninja import Router, Schema, Status
 from pydantic import Field
 
 from apps.accounts.http import KEYS, KEYS_OR_SESSION, caller_of
 from apps.core import actor as may
-from apps.core.api_types import Body, OneLine, Text, with_errors
+from apps.core.api_types import Body, Limit, OneLine, Text, with_errors
 from apps.outbox.rendering import MAX_TEMPLATE_CHARS
 from apps.outbox.templating import selectors
 from apps.outbox.templating.inspecting import CONTENT_TYPES
@@ -105,11 +105,11 @@ class ActivateIn(Body):
 @router.get("", summary="List templates", operation_id="list_templates", response=with_errors({200: TemplateList}))
 def templates(
     request: HttpRequest,
-    channel: Annotated[Channel | None, Query()] = None,
-    language: Annotated[Tag, Query()] = "",
-    query: Annotated[OneLine, Query(max_length=200, description="part of a name or description")] = "",
-    cursor: Annotated[OneLine, Query(max_length=MAX_NAME, description="`next_cursor` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=500)] = selectors.NAMES_PER_PAGE,
+    channel: Channel | None = None,
+    language: Tag = "",
+    query: Annotated[OneLine, Field(max_length=200, description="part of a name or description")] = "",
+    cursor: Annotated[OneLine, Field(max_length=MAX_NAME, description="`next_cursor` of the page before")] = "",
+    limit: Limit = selectors.NAMES_PER_PAGE,
 ) -> dict[str, Any]:
     """Names in their order, each with its channels and languages. Archived lines are told by archived_at."""
     _reader(request)
@@ -123,7 +123,7 @@ def templates(
     operation_id="get_template",
     response=with_errors({200: TemplateDetailOut}, 404),
 )
-def template(request: HttpRequest, name: Annotated[TemplateName, Path()]) -> dict[str, Any]:
+def template(request: HttpRequest, name: TemplateName) -> dict[str, Any]:
     """Its channels and languages with their versions: text, variables, and how many messages took each."""
     _reader(request)
     return {"name": name, "lines": [_detail(line) for line in selectors.get_template(name)]}
@@ -148,7 +148,7 @@ def _detail(line: selectors.Line) -> dict[str, Any]:
     operation_id="write_template",
     response=with_errors({201: VersionOut}, 409, 413, 415),
 )
-def write(request: HttpRequest, name: Annotated[TemplateName, Path()], body: VersionIn) -> tuple[int, dict[str, Any]]:
+def write(request: HttpRequest, name: TemplateName, body: VersionIn) -> Status[dict[str, Any]]:
     """The next version; messages accepted from now on take it, unless it is a draft. What cannot be rendered with
     its sample data is refused. Needs the scope templates:edit.
     """
@@ -170,7 +170,7 @@ def write(request: HttpRequest, name: Annotated[TemplateName, Path()], body: Ver
         seen_version=body.after_version,
     )
     saved.refresh_from_db()
-    return 201, shown_version(saved, in_use=saved.active)
+    return Status(201, shown_version(saved, in_use=saved.active))
 
 
 @router.post(
@@ -180,7 +180,7 @@ def write(request: HttpRequest, name: Annotated[TemplateName, Path()], body: Ver
     operation_id="activate_template",
     response=with_errors({200: LineOut}, 404, 409, 413, 415),
 )
-def use(request: HttpRequest, name: Annotated[TemplateName, Path()], body: ActivateIn) -> dict[str, Any]:
+def use(request: HttpRequest, name: TemplateName, body: ActivateIn) -> dict[str, Any]:
     """Messages accepted from now on take this version; those accepted before keep theirs."""
     caller = caller_of(request)
     caller.require(may.TEMPLATES_EDIT)

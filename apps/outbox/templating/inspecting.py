@@ -82,28 +82,33 @@ class Preview:
 def variables_of(*sources: str) -> Variables:
     """The variables of some texts together; raises :class:`RenderingFailed` for a text that is no template."""
     required: set[str] = set()
-    optional: set[str] = set()
+    defaulted: set[str] = set()
+    tested: set[str] = set()
+    kinds = {"": required, "default": defaulted, "test": tested}
     for source in sources:
         tree = parse(source)
         undeclared = meta.find_undeclared_variables(tree)
-        for path, is_optional in _paths(tree, False):
+        for path, kind in _paths(tree, ""):
             if path.partition(".")[0] in undeclared:
-                (optional if is_optional else required).add(path)
-    return Variables(tuple(sorted(_longest(required))), tuple(sorted(_longest(optional - required))))
+                kinds[kind].add(path)
+    # Who asks whether it is there reads it only then; a default serves only where it stands.
+    required -= tested
+    optional = (defaulted | tested) - required
+    return Variables(tuple(sorted(_longest(required))), tuple(sorted(_longest(optional))))
 
 
-def _paths(node: nodes.Node, is_optional: bool) -> Iterator[tuple[str, bool]]:
-    """Every variable that is read, whole paths only, and whether a default or a test stands in for it."""
+def _paths(node: nodes.Node, kind: str) -> Iterator[tuple[str, str]]:
+    """Every variable that is read, whole paths only: plainly (""), with a "default", or in a "test" for being there."""
     path = _path(node)
     if path is not None:
-        yield path, is_optional
+        yield path, kind
         return
-    if isinstance(node, nodes.Filter):
-        is_optional = is_optional or node.name in ("default", "d")
-    elif isinstance(node, nodes.Test):
-        is_optional = is_optional or node.name in ("defined", "undefined")
+    if isinstance(node, nodes.Filter) and node.name in ("default", "d"):
+        kind = "default"
+    elif isinstance(node, nodes.Test) and node.name in ("defined", "undefined"):
+        kind = "test"
     for child in node.iter_child_nodes():
-        yield from _paths(child, is_optional)
+        yield from _paths(child, kind)
 
 
 def _path(node: nodes.Node) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.core.clock import now
 from apps.core.errors import Invalid, NotFound
@@ -114,7 +115,7 @@ def list_templates(
     an archived line instead of those with a living one.
     """
     if not 1 <= limit <= 500:
-        raise Invalid.field("limit", "must be from 1 to 500")
+        raise Invalid.field("limit", _("must be from 1 to 500"))
     rows = MessageTemplate.objects.filter(archived_at__isnull=not archived)
     given = {"channel": channel, "language__iexact": language, "name__gt": cursor}
     rows = rows.filter(**{name: value for name, value in given.items() if value})
@@ -142,7 +143,7 @@ def get_template(name: str) -> list[Line]:
     """The lines of a name, without the texts of their versions; raises :class:`NotFound`."""
     lines = _lines_of([name])[name] if "\x00" not in name else []
     if not lines:
-        raise NotFound(f"There is no template named {name[:100]!r}.")
+        raise NotFound(_("There is no template named {name}.").format(name=repr(name[:100])))
     return lines
 
 
@@ -155,8 +156,9 @@ def get_line(lines: Sequence[Line], channel: str | None, language: str | None) -
         and (not language or line.id.language.lower() == language.lower())
     ]
     if not fitting:
-        there = ", ".join(f"{line.id.channel or 'any channel'} in {line.id.language}" for line in lines)
-        raise NotFound(f"The template {lines[0].id.name!r} is not written for that. It is there for: {there}.")
+        there = ", ".join(f"{line.id.channel or _('any channel')} · {line.id.language}" for line in lines)
+        text = _("The template {name} is not written for that. It is there for: {there}.")
+        raise NotFound(text.format(name=repr(lines[0].id.name), there=there))
     return next((line for line in fitting if line.archived_at is None), fitting[0])
 
 
@@ -164,7 +166,7 @@ def get_version(line: LineId, version: int) -> MessageTemplate:
     """One version with its text; raises :class:`NotFound`."""
     found = line.versions().filter(version=version).first() if 0 < version < 2**31 else None
     if found is None:
-        raise NotFound(f"The {line} has no version {version}.")
+        raise NotFound(_("The template {line} has no version {version}.").format(line=line, version=version))
     return found
 
 

@@ -12,6 +12,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from apps.audit.services import record
 from apps.channels.registry import kind_of
@@ -48,7 +49,7 @@ class LineId:
     language: str
 
     def __str__(self) -> str:
-        return f"template {self.name} ({self.channel or 'any channel'}, {self.language})"
+        return f"{self.name} ({self.channel or _('any channel')}, {self.language})"
 
     def versions(self) -> QuerySet[MessageTemplate]:
         return MessageTemplate.objects.filter(name=self.name, channel=self.channel, language=self.language)
@@ -69,8 +70,8 @@ def line_id(name: str, channel: str, language: str = "") -> LineId:
     """The line that is meant; raises :class:`Invalid` for what cannot name one."""
     problems = Problems()
     if not NAME.fullmatch(name) or name in TAKEN:
-        words = "must be 1 to 100 letters, digits, dots, hyphens and underscores, such as order-paid"
-        problems.add("name", f"is taken by a page: choose another than {name}" if name in TAKEN else words)
+        words = _("must be 1 to 100 letters, digits, dots, hyphens and underscores, such as order-paid")
+        problems.add("name", _("is the name of a page: choose another") if name in TAKEN else words)
     if channel:
         try:
             kind_of(channel)
@@ -78,7 +79,7 @@ def line_id(name: str, channel: str, language: str = "") -> LineId:
             problems.add("channel", error.message.removeprefix("channel: "))
     tag = language or DEFAULT_LANGUAGE
     if not is_tag(tag):
-        problems.add("language", "must be a language tag such as en, id or pt-BR")
+        problems.add("language", _("must be a language tag such as en, id or pt-BR"))
     problems.stop_if_any()
     return LineId(name, channel, normal_tag(tag))
 
@@ -113,20 +114,31 @@ def save_version(
         after=_facts(line, number),
         reason=reason,
     )
-    log.info("template.written", template=str(line), version=number, draft=draft, actor=str(actor))
+    log.info(
+        "template.written",
+        template=line.name,
+        channel=line.channel,
+        language=line.language,
+        version=number,
+        draft=draft,
+        actor=str(actor),
+    )
     return saved
 
 
 def _check_line(line: LineId, newest: MessageTemplate | None, seen_version: int | None) -> None:
     if newest is None and not line.channel:
-        raise Invalid.field("channel", "is required: a template belongs to one channel")
+        raise Invalid.field("channel", _("is required: a template belongs to one channel"))
     if newest is not None and newest.archived_at is not None:
-        raise Conflict(f"The {line} is archived. Restore it first.")
+        raise Conflict(_("The template {line} is archived. Restore it first.").format(line=line))
     standing = newest.version if newest else 0
     if seen_version is not None and seen_version != standing:
-        by = f" by {newest.created_by}" if newest and newest.created_by else ""
+        text = _(
+            "Version {version} of {line} was written meanwhile by {who}. Look at it, then save yours on top of it."
+        )
+        who = newest.created_by if newest else ""
         raise Conflict(
-            f"Version {standing} of the {line} was written meanwhile{by}. Look at it, then save yours on top of it.",
+            text.format(version=standing, line=line, who=who or "?"),
             detail={"newest": standing},
         )
 
@@ -145,11 +157,12 @@ def _check_text(line: LineId, fields: Mapping[str, Any], draft: bool) -> None:
     problems = Problems()
     for name, most in (("body", MAX_TEMPLATE_CHARS), ("subject", MAX_WORDS), ("description", MAX_WORDS)):
         if "\x00" in fields[name] or len(fields[name]) > most:
-            problems.add(name, f"is longer than {most} characters or holds a NUL character")
+            problems.add(name, _("is longer than {most} characters or holds a NUL character").format(most=most))
     _check_content_type(line.channel, fields["content_type"], problems)
     sample = _as_json(fields["sample_data"])
     if sample is None or len(sample) > MAX_SAMPLE_CHARS:
-        problems.add("sample_data", f"must be a JSON object of up to {MAX_SAMPLE_CHARS} characters")
+        words = _("must be a JSON object of up to {most} characters")
+        problems.add("sample_data", words.format(most=MAX_SAMPLE_CHARS))
     problems.stop_if_any()
     for finding in _serious(line.channel, fields):
         if finding.syntax or not draft:
@@ -176,11 +189,12 @@ def _said(finding: Finding) -> str:
 def _check_content_type(channel: str, content_type: str, problems: Problems) -> None:
     known = CONTENT_TYPES.get(channel)
     if len(content_type) > 100 or not content_type.isprintable():
-        problems.add("content_type", "must be one line of up to 100 characters")
+        problems.add("content_type", _("must be one line of up to 100 characters"))
     elif (
         known and channel != "http" and content_type.partition(";")[0] not in [kind.partition(";")[0] for kind in known]
     ):
-        problems.add("content_type", f"must be one of {', '.join(known)} for {channel}")
+        words = _("must be one of {known} for {channel}")
+        problems.add("content_type", words.format(known=", ".join(known), channel=channel))
 
 
 def _as_json(value: Any) -> str | None:
@@ -209,7 +223,9 @@ def _insert(line: LineId, number: int, fields: Mapping[str, Any], actor: Actor, 
             )
     except IntegrityError as error:
         raise Conflict(
-            f"Version {number} of the {line} is being written by somebody else. Look at it first."
+            _("Version {version} of {line} is being written by somebody else. Look at it first.").format(
+                version=number, line=line
+            )
         ) from error
 
 
@@ -232,15 +248,15 @@ def activate(
     rows = {row.version: row for row in line.versions().select_for_update().defer("body")}
     wanted = rows.get(version)
     if wanted is None:
-        raise NotFound(f"The {line} has no version {version}.")
+        raise NotFound(_("The template {line} has no version {version}.").format(line=line, version=version))
     using = in_use(list(rows.values()))
     if wanted.archived_at is not None:
-        raise Conflict(f"The {line} is archived. Restore it first.")
+        raise Conflict(_("The template {line} is archived. Restore it first.").format(line=line))
     if seen_active is not None and seen_active != (using.version if using else 0):
-        standing = f"version {using.version}" if using else "no version"
-        raise Conflict(f"{standing.capitalize()} of the {line} is in use meanwhile. Look at it, then decide again.")
+        text = _("Version {version} of {line} is in use meanwhile. Look at it, then decide again.")
+        raise Conflict(text.format(version=using.version if using else 0, line=line))
     if using == wanted and wanted.active:
-        raise Conflict(f"Version {version} of the {line} is in use already.")
+        raise Conflict(_("Version {version} of {line} is in use already.").format(version=version, line=line))
     if wanted.draft:
         _check_text(line, {name: getattr(wanted, name) for name in TEXT_FIELDS}, draft=False)
     line.versions().filter(active=True).update(active=False)
@@ -254,7 +270,14 @@ def activate(
         after=_facts(line, version),
         reason=reason,
     )
-    log.info("template.activated", template=str(line), version=version, actor=str(actor))
+    log.info(
+        "template.activated",
+        template=line.name,
+        channel=line.channel,
+        language=line.language,
+        version=version,
+        actor=str(actor),
+    )
     return wanted
 
 
@@ -269,7 +292,7 @@ def in_use(versions: list[MessageTemplate]) -> MessageTemplate | None:
 
 def _check_reason(reason: str) -> None:
     if not reason.strip():
-        raise Invalid.field("reason", "is required: it goes into the audit trail")
+        raise Invalid.field("reason", _("is required: it goes into the audit trail"))
 
 
 def archive(*, line: LineId, actor: Actor, reason: str) -> None:
@@ -288,10 +311,11 @@ def _move(line: LineId, actor: Actor, reason: str, action: str, *, archived: boo
     _check_reason(reason)
     rows = line.versions()
     if not rows.exists():
-        raise NotFound(f"There is no {line}.")
+        raise NotFound(_("There is no template {line}.").format(line=line))
     changed = rows.filter(archived_at__isnull=archived).update(archived_at=Now() if archived else None)
     if not changed:
-        raise Conflict(f"The {line} is {'archived already' if archived else 'not archived'}.")
+        text = _("The template {line} is archived already.") if archived else _("The template {line} is not archived.")
+        raise Conflict(text.format(line=line))
     record(
         actor=actor,
         action=action,
@@ -300,7 +324,7 @@ def _move(line: LineId, actor: Actor, reason: str, action: str, *, archived: boo
         after=_facts(line, None) | {"archived": archived},
         reason=reason,
     )
-    log.info(action, template=str(line), actor=str(actor))
+    log.info(action, template=line.name, channel=line.channel, language=line.language, actor=str(actor))
 
 
 @transaction.atomic
@@ -314,10 +338,11 @@ def send_test(*, template_id: int, service: str, recipient: str, actor: Actor) -
     require(actor, MESSAGES_WRITE)
     row = MessageTemplate.objects.filter(pk=template_id).first()
     if row is None:
-        raise NotFound("This version of the template is not there.")
+        raise NotFound(_("This version of the template is not there."))
     channel = channel_of(service)
     if row.channel and row.channel != channel:
-        raise Invalid.field("service", f"is reached by {channel}; this template is for {row.channel}")
+        text = _("is reached by {channel}; this template is for {own}")
+        raise Invalid.field("service", text.format(channel=channel, own=row.channel))
     message_id = insert([_test_message(row, service, recipient, channel)])[0]
     nudge()
     line = LineId(row.name, row.channel, row.language)

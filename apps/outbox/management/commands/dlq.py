@@ -1,19 +1,22 @@
-"""``manage.py dlq list|causes|replay|replays|status|pause|resume|cancel|discard``."""
+"""``manage.py dlq list|causes|assign|note|snooze|discard|undo|replay|replays|status|pause|resume|cancel|pace``."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils.dateparse import parse_datetime
 
 from apps.core.cli import PortalCommand, add_json_option
+from apps.core.clock import now
 from apps.core.errors import Conflict, Invalid
+from apps.outbox.deadletters import services as triage
 from apps.outbox.deadletters.selection import Selection
 from apps.outbox.deadletters.selectors import LetterFilters, causes, count_selected, list_dead_letters
-from apps.outbox.deadletters.services import discard
-from apps.outbox.management.shapes import of_cause, of_letter, of_plan, of_replay
-from apps.outbox.models import DeadLetterState, DeathReason, Replay, ReplayState
+from apps.outbox.management.shapes import of_cause, of_letter, of_plan, of_replay, of_triage
+from apps.outbox.models import DeadLetterState, DeathReason, Replay, ReplayState, Triage
 from apps.outbox.replays import services as replays
 from apps.outbox.replays.planning import Plan, plan_replay
 from apps.outbox.replays.progress import ENDED_STATES
@@ -47,19 +50,37 @@ class Command(PortalCommand):
         add_selection(discarded)
         discarded.add_argument("--reason", required=True, help="why, for the audit trail")
         discarded.add_argument("--yes", action="store_true", help="needed for more than one")
+        assigned = verbs.add_parser("assign", help="say who looks after dead letters")
+        assigned.add_argument("--to", required=True, metavar="WHO", help="an e-mail address or a team; '' for nobody")
+        noted = verbs.add_parser("note", help="write a note on dead letters; older ones stay in their history")
+        noted.add_argument("--text", required=True)
+        snoozed = verbs.add_parser("snooze", help="put dead letters out of sight for a while")
+        when = snoozed.add_mutually_exclusive_group(required=True)
+        when.add_argument("--until", help="a time such as 2026-01-31T09:00:00Z")
+        when.add_argument("--hours", type=float)
+        when.add_argument("--wake", action="store_true", help="bring them back now")
+        for verb in (assigned, noted, snoozed):
+            add_selection(verb)
+            verb.add_argument("--yes", action="store_true", help="needed for more than one")
+        undone = verbs.add_parser("undo", help="give back what letters had before an assignment or a snooze")
+        undone.add_argument("triage", type=int, help="its number, as the verb said")
+        paced = verbs.add_parser("pace", help="another rate for a replay that has not ended")
+        paced.add_argument("--per-second", type=float, help="left out: as fast as the service allows")
+        paced.add_argument("--stop-above", type=float, metavar="PERCENT")
         every = verbs.add_parser("replays", help="replays, newest first")
         status = verbs.add_parser("status", help="how far a replay is")
         moves = [verbs.add_parser(name, help=f"{name} a replay") for name in MOVES]
         moves[1].add_argument("--stop-above", type=float, metavar="PERCENT", help="needed when it stopped by itself")
-        for verb in (status, *moves):
+        for verb in (status, paced, *moves):
             verb.add_argument("replay", type=int, help="number of the replay")
-        for verb in moves:
+        for verb in (paced, *moves):
             verb.add_argument("--reason", default="")
         for verb in (shown, causes_of, every):
             verb.add_argument("--limit", type=int, default=50)
         for verb in (shown, every):
             verb.add_argument("--cursor", type=int, help="continue behind this one")
-        for verb in (shown, causes_of, replay, discarded, every, status, *moves):
+        touching = (assigned, noted, snoozed, undone, discarded)
+        for verb in (shown, causes_of, replay, *touching, every, status, paced, *moves):
             add_json_option(verb)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -173,17 +194,66 @@ class Command(PortalCommand):
         moved = MOVES[verb](replay_id=options["replay"], actor=self.actor(), reason=options["reason"], **more)
         self._say_replay(moved, options["json"])
 
+    def _pace(self, options: dict[str, Any]) -> None:
+        moved = replays.change_pace(
+            replay_id=options["replay"],
+            actor=self.actor(),
+            per_second=options["per_second"],
+            stop_above_percent=options["stop_above"],
+            reason=options["reason"],
+        )
+        self._say_replay(moved, options["json"])
+
+    def _assign(self, options: dict[str, Any]) -> None:
+        self._triage("assign", options, assignee=options["to"])
+
+    def _note(self, options: dict[str, Any]) -> None:
+        self._triage("note", options, text=options["text"])
+
+    def _snooze(self, options: dict[str, Any]) -> None:
+        self._triage("snooze", options, until=until_of(options))
+
+    def _triage(self, verb: str, options: dict[str, Any], **fields: Any) -> None:
+        selection = selection_of(options)
+        letters = count_selected(selection)
+        if letters > 1 and not options["yes"]:
+            raise Conflict(f"This is about {letters} dead letters ({selection}). If that is meant, add --yes.")
+        self._say_triage(triage.begin(verb=verb, actor=self.actor(), selection=selection, **fields), options["json"])
+
+    def _undo(self, options: dict[str, Any]) -> None:
+        self._say_triage(triage.undo(triage_id=options["triage"], actor=self.actor()), options["json"])
+
+    def _say_triage(self, made: Triage, as_json: bool) -> None:
+        if as_json:
+            self.say_json(of_triage(made))
+        else:
+            self.say(f"{made.get_verb_display()}: {made.done} dead letter{'' if made.done == 1 else 's'}.")
+            if made.verb in triage.UNDOABLE:
+                self.say(f"  to undo it: manage.py dlq undo {made.pk}")
+
     def _discard(self, options: dict[str, Any]) -> None:
         selection = selection_of(options)
         letters = count_selected(selection)
         if letters > 1 and not options["yes"]:
             raise Conflict(f"This would discard {letters} dead letters ({selection}). If that is meant, add --yes.")
         chosen = selection.as_dict()
-        done = discard(filters=chosen, actor=self.actor(), reason=options["reason"])
+        done = triage.discard(filters=chosen, actor=self.actor(), reason=options["reason"])
         if options["json"]:
             self.say_json({"discarded": done, "selection": chosen})
         else:
             self.say(f"Discarded {done} dead letter{'' if done == 1 else 's'}. Their messages are kept and not sent.")
+
+
+def until_of(options: dict[str, Any]) -> datetime | None:
+    """When a snooze ends; None wakes."""
+    if options["wake"]:
+        return None
+    if options["hours"] is not None:
+        return now() + timedelta(hours=options["hours"])
+    until = parse_datetime(options["until"])
+    if until is None or until.tzinfo is None:
+        raise Invalid("--until must be a time with its zone, such as 2026-01-31T09:00:00Z.")
+    return until
 
 
 def add_filters(parser: CommandParser) -> None:

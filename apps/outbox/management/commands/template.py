@@ -107,7 +107,7 @@ class Command(PortalCommand):
             saved.refresh_from_db()
             self.say_json(shown_version(saved, in_use=saved.active))
         else:
-            self.say(f"Version {saved.version} of the {line} is {'a draft' if saved.draft else 'in use'}.")
+            self.say(f"Version {saved.version} of {line} is {'a draft' if saved.draft else 'in use'}.")
 
     def _line(self, options: dict[str, Any]) -> selectors.Line:
         return selectors.get_line(selectors.get_template(options["name"]), options["channel"], options["language"])

@@ -1,0 +1,44 @@
+"""Every action that the code writes has words."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from apps.audit.wording import ACTIONS, action_words
+from apps.breakers.machine import Kind
+
+APPS = Path(__file__).resolve().parents[2] / "apps"
+PREFIXES = tuple(sorted({code.partition(".")[0] + "." for code in ACTIONS}))
+CALLS = ("record", "_record", "_move", "_triage", "_written", "_note")
+
+
+def written_actions() -> set[str]:
+    """``action="..."`` anywhere, and texts given to the functions that hand an action on."""
+    found: set[str] = set()
+    for path in APPS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "action":
+                found |= texts(node.value)
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in CALLS:
+                found |= {text for item in node.args for text in texts(item) if text.startswith(PREFIXES)}
+    return {text for text in found if "." in text}
+
+
+def texts(node: ast.AST) -> set[str]:
+    return {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+
+
+def test_every_action_has_words() -> None:
+    missing = sorted(action for action in written_actions() - set(ACTIONS) if not action.startswith("breaker."))
+    assert not missing, f"add to ACTIONS in apps/audit/wording.py what these are in words: {missing}"
+
+
+def test_what_operators_do_to_breakers_has_words() -> None:
+    by_people = (Kind.FORCED_OPEN, Kind.FORCED_CLOSED, Kind.METRICS_ONLY, Kind.RESET, Kind.TEST_ASKED, Kind.CONFIGURED)
+    assert {f"breaker.{kind.value}" for kind in by_people} <= set(ACTIONS)
+
+
+def test_an_action_of_another_release_is_shown_as_it_is() -> None:
+    assert action_words("gone.long_ago") == "gone.long_ago"
+    assert action_words("service.paused") == "Paused a service"
