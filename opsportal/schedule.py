@@ -37,6 +37,7 @@ SCHEDULE: Final = (
     Beat("outbox.sweep", 5, "control", 5, "Rescues expired leases, expires and releases messages."),
     Beat("outbox.advance_replays", 1, "control", 2, "Puts the next dead letters of running replays back."),
     Beat("alerts.process", 5, "control", 5, "Takes in stored posts of alerts, should every nudge be lost."),
+    Beat("alerts.reconcile", 60, "control", 60, "Asks each Alertmanager for what its posts never tell."),
     Beat("alerts.settle", 5, "control", 5, "Resolves alerts that stayed normal, notices sources that fell silent."),
     Beat("outbox.advance_triage", 1, "control", 2, "Goes on with assigning, snoozing or discarding many dead letters."),
     Beat("outbox.prune", 60, "control", 60, "Deletes old delivered messages and closed dead letters in small batches."),

@@ -63,6 +63,8 @@ def _fires(episode: Episode, seen: Observation, decision: Decision, now: datetim
         episode.starts_at = seen.starts_at or episode.starts_at
     episode.state = State.FIRING
     episode.normal_since = None
+    episode.inferred = False
+    episode.absent_since = None
     episode.last_fired_at = now
 
 

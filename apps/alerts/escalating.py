@@ -96,9 +96,9 @@ def end_finished(now: datetime) -> int:
 
 @transaction.atomic
 def tell_due(now: datetime) -> int:
-    """Take every due step. Recovering or snoozed holds a step, not its clock: what is overdue then is told after."""
+    """Take every due step. Recovering, silenced or snoozed holds a step, not its clock: overdue is told after."""
     awake = Q(episode__snoozed_until__isnull=True) | Q(episode__snoozed_until__lte=now)
-    due = _locked(awake, next_at__lte=now, episode__state=State.FIRING)
+    due = _locked(awake, next_at__lte=now, episode__state=State.FIRING, episode__suppressed=False)
     directory = Directory(now)
     for (_, step), rows in _together(due).items():
         route, targets, owners = thawed(rows[0].policy)

@@ -34,6 +34,8 @@ class AlertSource(models.Model):
     # Alertmanager's API v2, for what the webhook never tells; empty: not asked.
     api_url = models.CharField(max_length=500, blank=True, default="")
     api_secret = EncryptedTextField(blank=True, default="")
+    api_at = models.DateTimeField(null=True)
+    api_problem = models.CharField(max_length=500, blank=True, default="")
     watchdog = models.CharField(
         max_length=100, default="Watchdog", help_text="alertname of the alert that always fires."
     )
@@ -158,6 +160,10 @@ class Episode(models.Model):
     # What makes the resolution true, and what it lacks: [[word, true], ...]; empty while open.
     proof: models.JSONField[list[list[Any]], list[list[Any]]] = models.JSONField(default=list)
     inferred = models.BooleanField(default=False)
+    # As Alertmanager's API told last: since when it is not there, and what keeps it quiet.
+    absent_since = models.DateTimeField(null=True)
+    suppressed = models.BooleanField(default=False)
+    suppressed_by: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="followed_by")
     # Work of people. An acknowledgement ends by itself at ``acknowledged_until``, if there is one.
     acknowledged_at = models.DateTimeField(null=True)

@@ -192,6 +192,7 @@ class _Book:
 CHANGING: Final = (
     *("state", "labels", "annotations", "name", "severity", "generator_url", "starts_at", "ends_at"),
     *("last_fired_at", "last_resolved_at", "normal_since", "refired", "fired_again", "flapping"),
+    *("inferred", "absent_since"),
 )
 
 

@@ -96,7 +96,7 @@ def proof_of(episode: Episode, life: Source) -> list[list[Any]]:
         ["told_by_source", not episode.inferred],
         ["normal_for", True],
         ["source_alive", life.life is Life.ALIVE],
-        ["confirmed_by_api", False],
+        ["confirmed_by_api", episode.absent_since is not None],
     ]
 
 

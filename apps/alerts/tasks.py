@@ -7,6 +7,7 @@ from celery import shared_task
 from apps.alerts import conditions
 from apps.alerts.escalating import escalate
 from apps.alerts.processing import process_all
+from apps.alerts.reconciling import reconcile_all
 from apps.alerts.settling import settle_all
 
 
@@ -15,6 +16,12 @@ def process() -> None:
     """Look now: there are stored deliveries."""
     process_all()
     escalate()
+
+
+@shared_task(name="alerts.reconcile")
+def reconcile() -> None:
+    """Ask each Alertmanager what is true now."""
+    reconcile_all()
 
 
 @shared_task(name="alerts.settle")
