@@ -1,7 +1,7 @@
 """``make screenshots``: pictures of the pages with made-up data, light, dark and on a phone.
 
-A scratch database is seeded and served as in production; Debian's Chromium looks at it. ``--all DIRECTORY``
-takes every page in every look, for whoever changes them; the few of docs/screenshots/ are the default.
+A scratch database is seeded and served as in production; Debian's Chromium looks at it. ``--all DIRECTORY`` takes
+them uncompressed and whole into another directory, for whoever changes pages; docs/screenshots/ is the default.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from scripts.shots import DESKTOP, LOOKS, PHONE, PICK, SHOTS, Shot
+
+__all__ = ["CHROMIUM", "CHROMIUM_ARGS", "DESKTOP", "PHONE"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / "docs" / "screenshots"
@@ -37,83 +40,16 @@ CHROMIUM_ARGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-EMAIL: Final = "lead@example.com"
-DESKTOP: Final = {"width": 1280, "height": 860}
-PHONE: Final = {"width": 390, "height": 844}
+EMAIL: Final = "admin@example.com"
 STARTS_WITHIN_S: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture: which page, what to press before it is taken."""
-
-    name: str
-    path: str
-    press: str = ""
-    full: bool = True
-
-
-SHOTS: Final = (
-    Shot("overview", "/"),
-    Shot("services", "/services"),
-    Shot("service", "/services/midtrans"),
-    Shot("override", "/services/midtrans", "summary.danger; a[href*=force_open]"),
-    Shot("pause", "/services/smtp", "a[href$=pause]"),
-    Shot("settings", "/services/midtrans/settings"),
-    Shot("settings-history", "/services/midtrans/settings/history"),
-    Shot("restore", "/services/midtrans/settings/history", "a[href$=restore]"),
-    Shot("service-history", "/services/midtrans/history"),
-    Shot("what-if", "/services/midtrans/what-if?error_threshold_percentage=40&volume_threshold=10&days=1"),
-    Shot("outbox", "/outbox", full=False),
-    Shot("outbox-waiting", "/outbox?status=waiting&service=midtrans", full=False),
-    Shot("outbox-none", "/outbox?q=nothing-like-this"),
-    Shot("message", "/outbox/{retrying}"),
-    Shot("message-dead", "/outbox/{dead}"),
-    Shot("message-revealed", "/outbox/{dead}", "#content button"),
-    Shot("dead-letters", "/dead-letters"),
-    Shot("replay-dialog", "/dead-letters", "a[hx-get*=new]"),
-    Shot("discard-dialog", "/dead-letters", "a[hx-get*=discard]"),
-    Shot("cause", "/dead-letters/causes/{cause}", full=False),
-    Shot("cause-selected", "/dead-letters/causes/{cause}", "[data-select-all]", full=False),
-    Shot("letter", "/dead-letters/{letter}"),
-    Shot("edit", "/dead-letters/{letter}/edit"),
-    Shot("templates", "/templates"),
-    Shot("template", "/templates/order-paid?channel=email&language=en&version=3"),
-    Shot("template-editor", "/templates/new?name=order-paid&channel=email&language=en"),
-    Shot("template-test", "/templates/order-paid", "a[hx-get*=test]"),
-    Shot("replays", "/replays"),
-    Shot("replay", "/replays/1", full=False),
-    Shot("audit", "/audit"),
-    Shot("audit-entry", "/audit", "table .main-link"),
-    Shot("menu", "/replays/1", ".top details.menu summary", full=False),
-    Shot("missing", "/outbox/999999"),
-    Shot("nowhere", "/nowhere"),
-)
-# name, look: what the README and docs show.
-KEPT: Final = (
-    ("overview", "light"),
-    ("overview", "dark"),
-    ("overview", "phone"),
-    ("service", "light"),
-    ("outbox", "light"),
-    ("message-dead", "dark"),
-    ("dead-letters", "light"),
-    ("replay", "light"),
-)
-LOOKS: Final[dict[str, dict[str, Any]]] = {
-    "light": {"viewport": DESKTOP, "color_scheme": "light"},
-    "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
-    "phone": {"viewport": PHONE, "color_scheme": "light", "is_mobile": True, "has_touch": True},
-    "phone-dark": {"viewport": PHONE, "color_scheme": "dark", "is_mobile": True, "has_touch": True},
-}
-PICK: Final = """
-from apps.outbox.models import Cause, DeadLetter, Message
-letter = DeadLetter.objects.filter(state="open", service="midtrans", status_code=503).order_by("-id").first()
-print("cause", letter.cause_id)
-print("letter", letter.pk)
-print("dead", letter.message_id)
-print("retrying", Message.objects.filter(status="RETRYING", service="midtrans").order_by("id").first().pk)
-"""
+# Made-up workers look alive for a little longer than this.
+FRESH_S: Final = 8
+# For a dialog or an answer to be there.
+SETTLES_MS: Final = 500
+# Of pictures that are kept, so that the repository stays small.
+QUALITY: Final = 70
+KEPT_AS: Final = ".webp"
+TALLEST: Final = {KEPT_AS: 1400, ".png": 4000}
 
 
 def main() -> int:
@@ -135,7 +71,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", type=Path, help="every page in every look, into this directory")
     parser.add_argument("--only", default="", help="only pictures whose name begins with this")
-    parser.add_argument("--looks", default="light,dark,phone,phone-dark", help="with --all: which looks")
+    parser.add_argument("--looks", default="light,dark,phone", help="which looks; also phone-dark")
     parser.add_argument("--port", type=int, default=0, help="port to serve on; 0 takes a free one")
     options = parser.parse_args()
     options.port = options.port or _free_port()
@@ -165,7 +101,7 @@ def _prepare(scratch: Path, port: int) -> tuple[dict[str, str], str]:
     print("Making a scratch portal with made-up data ...")
     _manage(environment, "migrate", "-v0")
     _manage(environment, "collectstatic", "--noinput", "-v0")
-    _manage(environment, "operator", "create", EMAIL, "--role", "lead", "--password-stdin", "--quiet", given=password)
+    _manage(environment, "operator", "create", EMAIL, "--role", "admin", "--password-stdin", "--quiet", given=password)
     _manage(environment, "seed_demo")
     return environment, password
 
@@ -208,67 +144,71 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def _take_all(browser: Browser, environment: dict[str, str], password: str, options: argparse.Namespace) -> int:
+    """Page by page, each in every look, beside each other: the data is as good as the same in all of them."""
     places = dict(line.split() for line in _manage(environment, "shell", "-v0", "-c", PICK).splitlines() if " " in line)
     out = options.all or OUT
     out.mkdir(parents=True, exist_ok=True)
-    taken = 0
-    for look, settings in LOOKS.items():
-        if options.all and look not in options.looks.split(","):
+    looks = {look: _look(browser, environment, password, look) for look in options.looks.split(",")}
+    refreshed, taken = 0.0, 0
+    for shot in SHOTS:
+        if not shot.name.startswith(options.only):
             continue
-        shots = [shot for shot in SHOTS if shot.name.startswith(options.only)]
-        if not options.all:
-            shots = [shot for shot in shots if (shot.name, look) in KEPT]
-        if shots:
-            taken += _take_look(browser, environment, password, (look, settings, shots, places), out)
+        for look, context in looks.items():
+            if time.monotonic() - refreshed > FRESH_S:
+                _manage(environment, "seed_demo", "--refresh")
+                refreshed = time.monotonic()
+            _take(context, shot, places, out / f"{shot.name}-{look}{'.png' if options.all else KEPT_AS}")
+            taken += 1
     return taken
 
 
-def _take_look(
-    browser: Browser,
-    environment: dict[str, str],
-    password: str,
-    what: tuple[str, dict[str, Any], list[Shot], dict[str, str]],
-    out: Path,
-) -> int:
-    look, settings, shots, places = what
-    base = f"http://127.0.0.1:{environment['PORT']}"
-    with browser.new_context(base_url=base, **settings) as context:
-        page = context.new_page()
-        problems: list[str] = []
-        page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto("/login")
-        page.screenshot(path=out / f"login-{look}.png") if len(shots) > len(KEPT) else None
-        page.fill("input[type=email]", EMAIL)
-        page.fill("input[type=password]", password)
-        page.click("button[type=submit]")
-        for shot in shots:
-            _manage(environment, "seed_demo", "--refresh")
-            _take(page, shot, places, out / f"{shot.name}-{look}.png")
-            for problem in problems:
-                print(f"{shot.name}-{look}: {problem}")
-            problems.clear()
-    return len(shots)
+def _look(browser: Browser, environment: dict[str, str], password: str, look: str) -> BrowserContext:
+    """A browser in which somebody who may do everything is logged in."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{environment['PORT']}", **LOOKS[look])
+    page = context.new_page()
+    page.goto("/login")
+    page.fill("input[type=email]", EMAIL)
+    page.fill("input[type=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/")
+    page.close()
+    return context
 
 
-def _take(page: Page, shot: Shot, places: dict[str, str], path: Path) -> None:
+def _take(context: BrowserContext, shot: Shot, places: dict[str, str], path: Path) -> None:
+    page = context.new_page()
+    page.on("console", lambda said: print(f"{path.stem}: {said.text}") if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: print(f"{path.stem}: {error}"))
+    if not shot.person:
+        page.route("**/*", lambda route: route.continue_(headers={**route.request.headers, "cookie": ""}))
     page.goto(shot.path.format(**places))
     page.wait_for_load_state("networkidle") if not shot.press else None
-    for selector in filter(None, shot.press.split("; ")):
-        page.locator(selector).first.click()
-        page.wait_for_timeout(400)
+    for what in filter(None, shot.press.split("; ")):
+        _press(page, what)
     page.evaluate("document.fonts.ready")
     _picture(page, path, full=shot.full and not page.locator("dialog[open]").count())
+    page.close()
+
+
+def _press(page: Page, what: str) -> None:
+    kind, _, rest = what.partition(":")
+    if kind == "key":
+        page.keyboard.press(rest)
+    elif kind == "type":
+        page.keyboard.type(rest)
+    else:
+        page.locator(what).first.click()
+    page.wait_for_timeout(SETTLES_MS)
 
 
 def _picture(page: Page, path: Path, *, full: bool) -> None:
     """The whole page, by a window as high as the page: what is fixed to its edges stays there."""
     size = page.viewport_size or DESKTOP
     if full:
-        height = int(page.evaluate("document.documentElement.scrollHeight"))
-        page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(height, 4000))})
+        height = min(int(page.evaluate("document.documentElement.scrollHeight")), TALLEST[path.suffix])
+        page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
         page.wait_for_timeout(150)
-    page.screenshot(path=path)
+    page.screenshot(path=path, quality=QUALITY if path.suffix == KEPT_AS else None)
     page.set_viewport_size({"width": size["width"], "height": size["height"]})
 
 

@@ -19,8 +19,8 @@ from apps.core.pagination import Page, page_by_id
 SEARCH_WINDOW: Final = 100_000
 # Rows stand in the order they were written; the clocks of two hosts may differ by less than this.
 CLOCK_SKEW: Final = timedelta(minutes=5)
-TARGET_PREFIXES: Final = ("service:", "person:", "apikey:", "template:", "cause:")
-TARGET_WORDS: Final = ("message ", "dead letter ", "replay ")
+TARGET_NAMES: Final = ("template ", "service:", "person:", "apikey:")
+TARGET_NUMBERS: Final = ("message ", "dead letter ", "replay ", "triage ")
 EXPORT_BATCH: Final = 1000
 
 
@@ -78,7 +78,7 @@ def _target(text: str) -> str:
     """The whole target that ``text`` names; each try is one look into an index."""
     if ":" in text or " " in text:
         return text
-    starts = TARGET_WORDS if text.isdecimal() else TARGET_PREFIXES
+    starts = TARGET_NUMBERS if text.isdecimal() else TARGET_NAMES
     tries = (f"{start}{text}" for start in starts)
     return next((name for name in tries if AuditEntry.objects.filter(target=name).exists()), text)
 

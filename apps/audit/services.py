@@ -49,7 +49,6 @@ def record(
     Appenders are serialised until their transactions end, so call it late and keep transactions short.
     ``before`` and ``after`` are JSON-like; never hand in a secret.
     """
-    previous = _hold_end_of_chain()
     entry = AuditEntry(
         at=clock.now(),
         actor_kind=actor.kind,
@@ -61,12 +60,20 @@ def record(
         before=plain(before),
         after=plain(after),
         request_id=clean_text(context.request_id.get(), 128),
-        previous_hash=previous,
     )
+    return append(entry)
+
+
+@transaction.atomic
+def append(entry: AuditEntry) -> AuditEntry:
+    """Chain ``entry`` to the newest row. Who does something writes it down with :func:`record`."""
+    entry.previous_hash = _hold_end_of_chain()
     entry.hash = entry_hash(entry)
     entry.save(force_insert=True)
     # Where logs are kept elsewhere, they prove a row that is later cut off the end.
-    transaction.on_commit(lambda: log.info("audit.recorded", entry_id=entry.pk, action=action, entry_hash=entry.hash))
+    transaction.on_commit(
+        lambda: log.info("audit.recorded", entry_id=entry.pk, action=entry.action, entry_hash=entry.hash)
+    )
     return entry
 
 

@@ -40,6 +40,7 @@ ACTIONS: Final[Mapping[str, str | Promise]] = {
     "person.factor_renewed": _("Made new recovery codes"),
     "person.factors_reset": _("Reset somebody’s second factor"),
     "person.identity_linked": _("Linked an identity provider"),
+    "person.identity_unlinked": _("Unlinked an identity provider"),
     "person.link_made": _("Made a link to set a password"),
     "person.logged_in": _("Logged in"),
     "person.logged_out": _("Logged out"),

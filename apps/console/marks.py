@@ -60,6 +60,7 @@ LETTER: Final[Mapping[str, Mark]] = {
 }
 
 REPLAY: Final[Mapping[str, Mark]] = {
+    "preparing": Mark("info", _("PREPARING")),
     "canary": Mark("warning", _("CANARY")),
     "running": Mark("info", _("RUNNING")),
     "paused": Mark("unknown", _("PAUSED")),

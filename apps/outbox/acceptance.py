@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from apps.channels.acceptance import check_message
 from apps.core.errors import Invalid
+from apps.core.human import listed
 from apps.outbox.rendering import RenderingFailed, render, render_line
 from apps.outbox.templating.choosing import Chosen, NoTemplate, choose
 from apps.outbox.templating.tags import MAX_REFERENCE
@@ -99,7 +100,7 @@ def from_mapping(item: Mapping[str, Any]) -> NewMessage:
     """A message from a mapping of unknown origin; raises :class:`Invalid` for unknown or missing fields."""
     unknown = sorted(set(item) - FIELD_NAMES)
     if unknown:
-        raise Invalid.fields([{"field": name, "message": "is not a field of a message"} for name in unknown])
+        raise Invalid.fields([{"field": name, "message": _("is not a field of a message")} for name in unknown])
     if not item.get("service"):
         raise Invalid.field("service", _("is required: the name of a configured service"))
     return NewMessage(**item)
@@ -133,17 +134,19 @@ def _check_texts(message: NewMessage, problems: Problems) -> None:
         if value is None:
             continue
         if not isinstance(value, str):
-            problems.add(field, f"must be text, not {type(value).__name__}")
+            problems.add(field, _("must be text, not {kind}").format(kind=type(value).__name__))
         elif "\x00" in value:
-            problems.add(field, "holds a NUL character, which cannot be stored: remove it")
+            problems.add(field, _("holds a NUL character, which cannot be stored: remove it"))
         elif len(value) > LIMITS.get(field, settings.MAX_BODY_BYTES):
-            problems.add(field, f"is longer than {LIMITS.get(field, settings.MAX_BODY_BYTES)} characters")
+            problems.add(
+                field, _("is longer than {most} characters").format(most=LIMITS.get(field, settings.MAX_BODY_BYTES))
+            )
         elif not _encodable(value):
-            problems.add(field, "is not valid Unicode: it holds half of a surrogate pair")
+            problems.add(field, _("is not valid Unicode: it holds half of a surrogate pair"))
         elif field in ONE_LINE and CONTROL.search(value.replace("\t", "\x00").replace("\n", "\x00")):
-            problems.add(field, "holds a control character: remove it")
+            problems.add(field, _("holds a control character: remove it"))
     if message.subject and isinstance(message.subject, str) and LINE_BREAK.search(message.subject):
-        problems.add("subject", "holds a line break, which could inject a header: remove it")
+        problems.add("subject", _("holds a line break, which could inject a header: remove it"))
 
 
 def _encodable(value: str) -> bool:
@@ -156,9 +159,9 @@ def _encodable(value: str) -> bool:
 
 def _check_numbers(message: NewMessage, problems: Problems) -> None:
     if not _is_int(message.priority) or not 0 <= message.priority <= 9:
-        problems.add("priority", "must be a whole number from 0 to 9; higher goes first")
+        problems.add("priority", _("must be a whole number from 0 to 9; higher goes first"))
     if message.max_attempts is not None and (not _is_int(message.max_attempts) or not 1 <= message.max_attempts <= 100):
-        problems.add("max_attempts", "must be a whole number from 1 to 100")
+        problems.add("max_attempts", _("must be a whole number from 1 to 100"))
 
 
 def _is_int(value: Any) -> bool:
@@ -169,26 +172,26 @@ def _check_times(message: NewMessage, problems: Problems) -> None:
     for field in ("send_after", "expires_at"):
         value = getattr(message, field)
         if value is not None and (not isinstance(value, datetime) or timezone.is_naive(value)):
-            problems.add(field, "must be a time with its zone, such as 2026-01-31T09:00:00Z")
+            problems.add(field, _("must be a time with its zone, such as 2026-01-31T09:00:00Z"))
             return
     if message.expires_at is None:
         return
     if message.expires_at <= timezone.now():
-        problems.add("expires_at", "is in the past, so the message could never be sent")
+        problems.add("expires_at", _("is in the past, so the message could never be sent"))
     elif message.send_after is not None and message.send_after >= message.expires_at:
-        problems.add("expires_at", "is not after send_after, so the message could never be sent")
+        problems.add("expires_at", _("is not after send_after, so the message could never be sent"))
 
 
 def _check_headers(message: NewMessage, problems: Problems) -> None:
     headers = message.headers or {}
     if not isinstance(headers, Mapping):
-        problems.add("headers", "must be an object of names and texts")
+        problems.add("headers", _("must be an object of names and texts"))
         return
     if len(headers) > MAX_HEADERS:
-        problems.add("headers", f"has more than {MAX_HEADERS} entries")
+        problems.add("headers", _("has more than {most} entries").format(most=MAX_HEADERS))
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str) or not _encodable(name + value):
-            problems.add(f"headers.{name}", "must be text")
+            problems.add(f"headers.{name}", _("must be text"))
 
 
 def _check_body(message: NewMessage, problems: Problems) -> str | None:
@@ -198,10 +201,13 @@ def _check_body(message: NewMessage, problems: Problems) -> str | None:
     if message.json is not UNSET:
         given.append("json")
     if len(given) != 1:
-        found = f"{' and '.join(given)} were given" if given else "none was given"
-        problems.add("payload", f"exactly one of body_template, template, json and payload makes the body; {found}")
+        if given:
+            text = _("exactly one of body_template, template, json and payload makes the body; {given} were given")
+        else:
+            text = _("exactly one of body_template, template, json and payload makes the body; none was given")
+        problems.add("payload", text.format(given=listed(given)))
     if message.payload and len(message.payload.encode()) > settings.MAX_BODY_BYTES:
-        problems.add("payload", f"is larger than {settings.MAX_BODY_BYTES} bytes")
+        problems.add("payload", _("is larger than {most} bytes").format(most=settings.MAX_BODY_BYTES))
     return _serialised(message, problems)
 
 
@@ -212,12 +218,12 @@ def _serialised(message: NewMessage, problems: Problems) -> str | None:
         text = json.dumps(message.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
-        problems.add("json", f"cannot be written as JSON: {error}")
+        problems.add("json", _("cannot be written as JSON: {error}").format(error=error))
         return None
     if NUL_ESCAPE.search(text):
-        problems.add("json", "holds a NUL character, which cannot be stored: remove it")
+        problems.add("json", _("holds a NUL character, which cannot be stored: remove it"))
     if size > settings.MAX_BODY_BYTES:
-        problems.add("json", f"is larger than {settings.MAX_BODY_BYTES} bytes")
+        problems.add("json", _("is larger than {most} bytes").format(most=settings.MAX_BODY_BYTES))
     return text
 
 
@@ -254,14 +260,14 @@ def _try(
 
 def _check_data(data: Any, problems: Problems) -> bool:
     if not isinstance(data, Mapping):
-        problems.add("body_data", "must be an object")
+        problems.add("body_data", _("must be an object"))
         return False
     text = _stored_text(data)
     if text is None:
-        problems.add("body_data", "holds a NUL character or is not valid JSON: remove or correct it")
+        problems.add("body_data", _("holds a NUL character or is not valid JSON: remove or correct it"))
         return False
     if len(text.encode()) > settings.MAX_BODY_BYTES:
-        problems.add("body_data", f"is larger than {settings.MAX_BODY_BYTES} bytes")
+        problems.add("body_data", _("is larger than {most} bytes").format(most=settings.MAX_BODY_BYTES))
         return False
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -82,11 +82,12 @@ def gates(names: Iterable[str] | None = None) -> dict[str, Gate]:
     return gates_of(Service.objects.all() if names is None else Service.objects.filter(pk__in=set(names)))
 
 
-def gates_of(services: Iterable[Service]) -> dict[str, Gate]:
-    """The gates of services that were read already."""
+def gates_of(services: Iterable[Service], breakers: Mapping[str, BreakerSnapshot] | None = None) -> dict[str, Gate]:
+    """The gates of services that were read already, with ``breakers`` where these were, too."""
     rows = list(services)
     lanes = DeliveryLane.objects.in_bulk([row.name for row in rows])
-    breakers = {snapshot.service: snapshot for snapshot in snapshots_of(rows)}
+    if breakers is None:
+        breakers = {snapshot.service: snapshot for snapshot in snapshots_of(rows)}
     return {row.name: gate_of(row, lanes.get(row.name), breakers.get(row.name)) for row in rows}
 
 

@@ -377,6 +377,7 @@ class TriageMark(models.Model):
 
 
 class ReplayState(models.TextChoices):
+    PREPARING = "preparing", _("Taking in letters")
     CANARY = "canary", _("Trying the first few")
     RUNNING = "running", _("Running")
     PAUSED = "paused", _("Paused")
@@ -397,6 +398,9 @@ class Replay(models.Model):
     per_second = models.FloatField(null=True)
     stop_above_percent = models.FloatField(db_default=20.0)
     total = models.PositiveIntegerField(db_default=0)
+    # While it is prepared: how many letters are in it, and the message up to which all are.
+    prepared = models.PositiveIntegerField(db_default=0)
+    reached = models.BigIntegerField(db_default=0)
     skipped = models.PositiveIntegerField(db_default=0)
     released = models.PositiveIntegerField(db_default=0)
     sent = models.PositiveIntegerField(db_default=0)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -48,11 +49,13 @@ class _Environment(ImmutableSandboxedEnvironment):
         if operator in ("*", "**"):
             for operand in (left, right):
                 if not isinstance(operand, int | float) or abs(operand) > MAX_OPERAND:
-                    raise SecurityError(f"{operator} takes numbers up to {MAX_OPERAND}")
+                    raise SecurityError(
+                        _("{operator} takes numbers up to {most}").format(operator=operator, most=MAX_OPERAND)
+                    )
             if operator == "**" and abs(right) > 16:
-                raise SecurityError("** takes exponents up to 16")
+                raise SecurityError(_("** takes exponents up to 16"))
         if operator == "%" and isinstance(left, str):
-            raise SecurityError("% is for numbers only")
+            raise SecurityError(_("% is for numbers only"))
         return super().call_binop(context, operator, left, right)
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -73,13 +76,13 @@ ENVIRONMENTS: Final = {False: _make_environment(False), True: _make_environment(
 @lru_cache(maxsize=2048)
 def _compiled(source: str, html: bool) -> Template:
     if len(source) > MAX_TEMPLATE_CHARS:
-        raise RenderingFailed(f"the template is longer than {MAX_TEMPLATE_CHARS} characters")
+        raise RenderingFailed(_("the template is longer than {most} characters").format(most=MAX_TEMPLATE_CHARS))
     environment = ENVIRONMENTS[html]
     tree = environment.parse(source)
     if any(tree.find(kind) is not None for kind in REMOVED_NODES):
-        raise RenderingFailed("include, import, extends, macro and call are not available in messages")
+        raise RenderingFailed(_("include, import, extends, macro and call are not available in messages"))
     if _loop_depth(tree) > MAX_LOOP_DEPTH:
-        raise RenderingFailed(f"loops may be nested {MAX_LOOP_DEPTH} deep at most")
+        raise RenderingFailed(_("loops may be nested {most} deep at most").format(most=MAX_LOOP_DEPTH))
     return environment.from_string(tree)
 
 
@@ -96,9 +99,11 @@ def render(source: str, data: Mapping[str, Any], *, html: bool = False) -> str:
     try:
         return _bounded(_compiled(source, html), data)
     except TemplateSyntaxError as error:
-        raise RenderingFailed(f"line {error.lineno}: {error.message}", error.lineno) from error
+        raise RenderingFailed(
+            _("line {line}: {problem}").format(line=error.lineno, problem=error.message), error.lineno
+        ) from error
     except UndefinedError as error:
-        text = f"{error.message}: put it into body_data or take it out of the template"
+        text = _("{problem}: put it into body_data or take it out of the template").format(problem=error.message)
         raise RenderingFailed(text, _line_of(error)) from error
     except TemplateError as error:
         raise RenderingFailed(str(error) or type(error).__name__, _line_of(error)) from error
@@ -117,7 +122,9 @@ def parse(source: str) -> nodes.Template:
         _compiled(source, False)
         return ENVIRONMENTS[False].parse(source)
     except TemplateSyntaxError as error:
-        raise RenderingFailed(f"line {error.lineno}: {error.message}", error.lineno) from error
+        raise RenderingFailed(
+            _("line {line}: {problem}").format(line=error.lineno, problem=error.message), error.lineno
+        ) from error
     except (TemplateError, RecursionError) as error:
         raise RenderingFailed(str(error) or type(error).__name__) from error
 
@@ -139,8 +146,8 @@ def _bounded(template: Template, data: Mapping[str, Any]) -> str:
     for part in template.generate(data):
         size += len(part)
         if size > MAX_OUTPUT_CHARS:
-            raise RenderingFailed(f"the result is longer than {MAX_OUTPUT_CHARS} characters")
+            raise RenderingFailed(_("the result is longer than {most} characters").format(most=MAX_OUTPUT_CHARS))
         if time.monotonic() > deadline:
-            raise RenderingFailed(f"rendering took longer than {MAX_SECONDS} s")
+            raise RenderingFailed(_("rendering took longer than {most} s").format(most=MAX_SECONDS))
         parts.append(part)
     return "".join(parts)

@@ -7,6 +7,8 @@
   const FAST = 1000;
   const SLOW = 15000;
   const STALE = 10000;
+  // While two versions answer side by side, a page must not load itself over and over.
+  const SETTLED = 5000;
   const indicator = document.getElementById("live");
   if (!indicator) return;
   const say = window.portalWords;
@@ -53,7 +55,7 @@
 
   // Other files, another person or another session: what this page holds no longer fits. It waits for a free moment.
   const renew = (now) => {
-    if (!mark || !now || now === mark) return;
+    if (!mark || !now || now === mark || performance.now() < SETTLED) return;
     const typing = document.activeElement && document.activeElement.matches("input, select, textarea");
     if (!typing && !document.querySelector("dialog[open], details.menu[open], tbody input:checked")) location.reload();
   };
@@ -167,7 +169,10 @@
     // The language was changed in another tab: half a page in each would be worse than a reload.
     const language = xhr.getResponseHeader("Content-Language");
     if (language && language !== document.documentElement.lang) location.reload();
-    if (xhr.status === 200 || xhr.status === 304) last = Date.now();
+    const answered = xhr.status === 200 || xhr.status === 304;
+    failures = answered ? 0 : failures + 1;
+    if (answered) last = Date.now();
+    renew(xhr.getResponseHeader("X-Page-Mark"));
     show();
   });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apps.audit.models import AuditEntry
 from apps.breakers.models import BreakerEvent
 from apps.outbox.models import DeadLetter, Message, Replay
 
@@ -13,7 +14,9 @@ def places() -> dict[str, str]:
     assert letter is not None
     assert waiting is not None
     event = BreakerEvent.objects.filter(breaker__name="midtrans").order_by("-id").values_list("pk", flat=True).first()
+    entry = AuditEntry.objects.order_by("-id").values_list("pk", flat=True).first()
     return {
+        "entry": str(entry),
         "event": str(event),
         "cause": letter.cause_id,
         "letter": str(letter.pk),
@@ -62,6 +65,9 @@ PAGES = (
 )
 # What a page offers, and the least role that may open it.
 DIALOGS = {
+    "/audit": "operator",
+    "/audit?action=service.paused&q=nothing-like-it": "operator",
+    "/audit/{entry}": "operator",
     "/find?q=midtrans": "viewer",
     "/find?q=nothing-like-it": "viewer",
     "/shortcuts": "viewer",
@@ -93,6 +99,8 @@ DIALOGS = {
     "/settings/people/invite": "admin",
 }
 POSTS = (
+    "/audit/export",
+    "/audit/verify",
     "/templates/new",
     "/templates/preview",
     "/templates/order-paid/activate?channel=email&language=en&version=1",

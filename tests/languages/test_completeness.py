@@ -71,9 +71,9 @@ def test_the_pages_before_the_log_in(pseudo: None, db: None) -> None:
 
 def test_it_would_be_noticed(night: None, pseudo: None) -> None:
     data = Data()
-    assert data.plain("Needs a person") == ("Needs", "person")
-    assert data.plain("Replay of midtrans") == ("Replay", "of")
+    assert data.plain("Utterly unheard") == ("Utterly", "unheard")
+    assert data.plain("Wonders of midtrans") == ("Wonders", "of")
     assert not data.plain("midtrans · HTTP 503")
     assert not data.plain(accented("Replay of {name}").format(name="midtrans"))
-    assert data.plain(accented("Replay of {name}").format(name="everything")) == ("everything",)
+    assert data.plain(accented("Replay of {name}").format(name="wonders")) == ("wonders",)
     assert seen('<p title="One">Two <code>three</code> <b>four</b></p>') == ["One", "Two", "four"]

@@ -23,7 +23,7 @@ from apps.core import clock, human
 from apps.core.errors import Invalid
 from apps.core.masking import mask_addresses, mask_recipient
 from apps.outbox.deadletters.selection import Selection
-from apps.outbox.deadletters.selectors import deaths_since, newest_selected
+from apps.outbox.deadletters.selectors import newest_selected, snoozed_and_died, snoozed_letters
 from apps.outbox.models import Cause, DeadLetter, Replay, ReplayItem, TriageMark, TriageVerb
 from apps.outbox.replays.planning import OUTCOME_TEXT, TAKEN, Plan
 from apps.outbox.replays.selectors import Failures
@@ -323,10 +323,19 @@ def people() -> list[str]:
     return found
 
 
-def died_lately() -> int:
-    """How many messages died in the last hour; looked up every 5 s for all viewers together."""
-    found: int = remembered("console.died_lately", 5, lambda: sum(deaths_since(60).values()))
-    return found
+def snoozed_and_died_lately() -> tuple[int, int]:
+    """How many letters are snoozed now, and how many messages died in the last hour: that is looked up every 5 s for
+    all viewers together, by the same query.
+    """
+    seen: list[int] = []
+
+    def look() -> int:
+        snoozed, died = snoozed_and_died(60)
+        seen.append(snoozed)
+        return died
+
+    died_lately: int = remembered("console.died_lately", 5, look)
+    return (seen[0] if seen else snoozed_letters()), died_lately
 
 
 def remembered(key: str, seconds: int, find: Callable[[], Any]) -> Any:

@@ -16,10 +16,10 @@ from apps.console.selectors.letters import (
     WHOLE_PREFIX,
     as_of_now,
     cause_label,
-    died_lately,
     history_rows,
     people,
     selection_fields,
+    snoozed_and_died_lately,
 )
 from apps.console.shell import portal_of
 from apps.console.web import actor_of, crumbs, page
@@ -74,6 +74,7 @@ def by_cause(request: HttpRequest) -> HttpResponse:
         sort=given["sort"] or "letters",
     )
     found = cause_page(filters, cursor=request.GET.get("cursor", ""), limit=ROWS)
+    snoozed, died_lately = snoozed_and_died_lately()
     context = {
         "causes": [_cause_row(cause, filters) for cause in found.items],
         "page": found,
@@ -82,9 +83,9 @@ def by_cause(request: HttpRequest) -> HttpResponse:
         "filtered": any(request.GET.get(name) for name in form.fields),
         "clear_url": reverse("dead-letters"),
         "state": given["state"],
-        "snoozed_total": snoozed_letters(),
+        "snoozed_total": snoozed,
         "open_total": portal.letters,
-        "died_lately": died_lately(),
+        "died_lately": died_lately,
         "running": list_replays(state="unfinished", limit=5).items,
         "triages": running_triages(),
         "crumbs": crumbs(home()[0]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from django import forms
@@ -31,6 +33,7 @@ from apps.console.selectors.letters import (
     selection_label,
     selection_of,
 )
+from apps.console.shell import portal_of
 from apps.console.views.deadletters import home
 from apps.console.views.triage import linked
 from apps.console.web import Dialog, actor_of, add_errors, crumbs, done, page, posted, refused, show_dialog
@@ -40,13 +43,14 @@ from apps.core.errors import Conflict, Invalid, PortalError
 from apps.core.live import live_page
 from apps.core.pagination import parse_cursor
 from apps.outbox.deadletters.selection import Selection
+from apps.outbox.gates import Gate, gates_of
 from apps.outbox.models import Replay, ReplayItem
 from apps.outbox.replays import services
 from apps.outbox.replays.planning import TAKEN, Plan, plan_replay, sample_letters
 from apps.outbox.replays.selectors import failures, skipped
 from apps.outbox.selectors import get_replay, list_replays, progress, replay_items
 
-STATES: Final = ("canary", "running", "paused", "stopped", "done", "cancelled")
+STATES: Final = ("preparing", "canary", "running", "paused", "stopped", "done", "cancelled")
 
 
 def _way() -> tuple[tuple[str, str], tuple[str, str]]:
@@ -81,7 +85,7 @@ def replay(request: HttpRequest, replay_id: int) -> HttpResponse:
         "replay": found,
         "mark": marks.REPLAY[found.state],
         "label": selection_label(found.selection, causes_of([found])),
-        "progress": progress(found),
+        "progress": progress(found, partial(_doors, request)),
         "canary_took": _canary_took(found),
         "rows": item_rows(items.items),
         "page": items,
@@ -93,6 +97,12 @@ def replay(request: HttpRequest, replay_id: int) -> HttpResponse:
         "crumbs": crumbs(*_way(), str(found.pk)),
     }
     return live_page(request, "console/replay.html", context)
+
+
+def _doors(request: HttpRequest, names: Sequence[str]) -> dict[str, Gate]:
+    """By what the frame of the page shows anyway."""
+    portal = portal_of(request)
+    return gates_of([service for service in portal.services if service.name in names], portal.breakers)
 
 
 def _item_states() -> list[tuple[str, str]]:
@@ -296,12 +306,14 @@ def change_pace(request: HttpRequest, replay_id: int) -> HttpResponse:
 @require_POST
 def take_out(request: HttpRequest, replay_id: int) -> HttpResponse:
     """Chosen letters that still wait leave the replay and stay dead letters."""
+    actor = actor_of(request)
+    require(actor, REPLAYS_RUN)
     url = f"{reverse('replay', args=[replay_id])}?state=waiting"
     ids = request.POST.getlist("ids")
     try:
         if not ids or not all(text.isascii() and text.isdigit() for text in ids):
             raise Invalid.field("ids", _("must be numbers of dead letters"))
-        count = services.take_out(replay_id=replay_id, actor=actor_of(request), ids=[int(text) for text in ids])
+        count = services.take_out(replay_id=replay_id, actor=actor, ids=[int(text) for text in ids])
     except PortalError as error:
         return refused(request, error, url)
     text = ngettext(

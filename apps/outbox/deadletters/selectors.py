@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
@@ -180,10 +180,13 @@ def _behind(groups: list[Mapping[str, Any]], sort: str, cursor: str) -> list[Map
 
 def _summaries(groups: list[Mapping[str, Any]]) -> list[CauseSummary]:
     marks = [group["cause_id"] for group in groups]
-    known = Cause.objects.in_bulk(marks)
-    samples = DeadLetter.objects.select_related("message").in_bulk([group["sample_id"] for group in groups])
+    # Not by a join: a letter without the row of its cause is shown too.
+    entry = Cause.objects.filter(pk=OuterRef("cause_id"))
+    words, since = Subquery(entry.values("message")), Subquery(entry.values("first_seen"))
+    letters = DeadLetter.objects.select_related("message").annotate(cause_words=words, cause_since=since)
+    samples = letters.in_bulk([group["sample_id"] for group in groups])
     trends = _trends(marks)
-    return [_summary(group, known, samples, trends) for group in groups if group["sample_id"] in samples]
+    return [_summary(group, samples[group["sample_id"]], trends) for group in groups if group["sample_id"] in samples]
 
 
 def _trends(marks: list[str]) -> dict[str, list[int]]:
@@ -200,27 +203,21 @@ def _trends(marks: list[str]) -> dict[str, list[int]]:
     return {mark: list(counts) for mark, *counts in rows}
 
 
-def _summary(
-    group: Mapping[str, Any],
-    known: Mapping[str, Cause],
-    samples: Mapping[int, DeadLetter],
-    trends: Mapping[str, list[int]],
-) -> CauseSummary:
-    sample = samples[group["sample_id"]]
-    entry = known.get(group["cause_id"])
+def _summary(group: Mapping[str, Any], sample: Any, trends: Mapping[str, list[int]]) -> CauseSummary:
+    """``sample`` is a letter with the words of its cause and since when that is known."""
     return CauseSummary(
         fingerprint=group["cause_id"],
         service=sample.service,
         error_class=sample.error_class,
         status_code=sample.status_code,
-        message=entry.message if entry else sample.error[:300],
+        message=sample.error[:300] if sample.cause_words is None else sample.cause_words,
         letters=group["letters"],
         tenants=group["tenants"],
         ambiguous=group["ambiguous_letters"],
         snoozed=group["snoozed"],
         first_seen=group["first"],
         last_seen=group["last"],
-        known_since=min(entry.first_seen, group["first"]) if entry else group["first"],
+        known_since=min(sample.cause_since or group["first"], group["first"]),
         sample=sample,
         trend=trends.get(group["cause_id"], [0] * TREND_STEPS),
         assignee=group["somebody"] or "",
@@ -341,6 +338,18 @@ def running_triages() -> list[Triage]:
 def snoozed_letters() -> int:
     """How many open letters are out of sight now."""
     return DeadLetter.objects.filter(OPEN).filter(ASLEEP).count()
+
+
+def snoozed_and_died(minutes: int) -> tuple[int, int]:
+    """How many letters are out of sight, and how many messages died in the last ``minutes`` minutes; one query."""
+    recent = DeadLetter.objects.filter(died_at__gte=now() - timedelta(minutes=minutes))
+    parts = ((0, DeadLetter.objects.filter(OPEN).filter(ASLEEP)), (1, recent))
+    asleep, died = (
+        letters.order_by().annotate(part=Value(part)).values_list("part").annotate(letters=Count("id"))
+        for part, letters in parts
+    )
+    counts: dict[int, int] = dict(asleep.union(died, all=True))
+    return counts.get(0, 0), counts.get(1, 0)
 
 
 def newest_selected(selection: Selection) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from apps.core.clock import now
 from apps.core.errors import Invalid, NotFound
 from apps.core.pagination import Page, page_by_id
-from apps.outbox.gates import gates
+from apps.outbox.gates import Gate, gates
 from apps.outbox.models import Cause, Replay, ReplayItem
 from apps.outbox.replays.progress import ENDED_STATES, RUNNING_STATES, failed_percent, settled, waiting
 
@@ -22,6 +23,7 @@ NOW_S: Final = 10.0
 TREND_S: Final = 5.0
 TRENDS: Final = 12
 LEGAL: Final = {
+    "preparing": ("cancel",),
     "canary": ("pause", "cancel"),
     "running": ("pause", "cancel"),
     "paused": ("resume", "cancel"),
@@ -56,8 +58,10 @@ def get_replay(replay_id: int) -> Replay:
     return replay
 
 
-def progress(replay: Replay) -> Progress:
-    """How far ``replay`` is, by its counters: they are at most one tick old."""
+def progress(replay: Replay, doors: Callable[[Sequence[str]], Mapping[str, Gate]] = gates) -> Progress:
+    """How far ``replay`` is, by its counters: they are at most one tick old. ``doors`` finds the gates of services,
+    for who has looked at breakers already.
+    """
     left = waiting(replay)
     ended = settled(replay) + replay.skipped
     seconds = ((replay.finished_at or now()) - replay.created_at).total_seconds()
@@ -73,7 +77,7 @@ def progress(replay: Replay) -> Progress:
         failed_percent=failed_percent(replay),
         per_second=rate,
         seconds_left=remaining / expected if going and expected else None,
-        waits_for=_waits_for(replay) if going and remaining else [],
+        waits_for=_waits_for(replay, doors) if going and remaining else [],
         actions=LEGAL.get(replay.state, ()),
         now_per_second=rate_now,
         trend=_trend(replay),
@@ -124,9 +128,9 @@ def skipped(replay_id: int) -> dict[str, int]:
     return dict(left.order_by().values_list("note").annotate(letters=Count("id")).order_by("-letters", "note")[:20])
 
 
-def _waits_for(replay: Replay) -> list[str]:
-    doors = gates(replay.selection.get("services", []))
-    return [str(gate) for gate in doors.values() if gate.shut or gate.probing]
+def _waits_for(replay: Replay, doors: Callable[[Sequence[str]], Mapping[str, Gate]]) -> list[str]:
+    found = doors(replay.selection.get("services", []))
+    return [str(gate) for gate in found.values() if gate.shut or gate.probing]
 
 
 def list_replays(*, state: str = "", cursor: int | None = None, limit: int = 50) -> Page[Replay]:

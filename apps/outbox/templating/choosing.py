@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from apps.outbox.models import Message, MessageTemplate
 from apps.outbox.templating.tags import fall_backs, language_of, split_reference
@@ -109,21 +110,27 @@ def _why_not(reference: str, channel: str, language: str, rows: Sequence[_Row]) 
     name = split_reference(reference)[0] if language else reference
     live = sorted({row.language for row in rows if not row.archived and (row.active or not row.draft)})
     if live:
-        asked = f" in {language}" if language else ""
-        return (
-            f"{name!r} for {channel} is not written{asked}. It is there in: {', '.join(live)}. "
-            f"Ask for one as {name}:{live[0]}"
-        )
+        text = _("{name} for {channel} is not written. It is there in: {live}. Ask for one as {example}")
+        if language:
+            text = _(
+                "{name} for {channel} is not written in {language}. It is there in: {live}. Ask for one as {example}"
+            )
+        example = f"{name}:{live[0]}"
+        return text.format(name=repr(name), channel=channel, language=language, live=", ".join(live), example=example)
     if rows and all(row.archived for row in rows):
-        return f"the template {name!r} for {channel} is archived: restore it, or name another"
+        text = _("the template {name} for {channel} is archived: restore it, or name another")
+        return text.format(name=repr(name), channel=channel)
     if rows:
-        return f"the template {name!r} for {channel} has drafts only: activate a version first"
+        text = _("the template {name} for {channel} has drafts only: activate a version first")
+        return text.format(name=repr(name), channel=channel)
     others = MessageTemplate.objects.filter(name=name).exclude(channel="").values_list("channel", flat=True)
     if others:
-        return f"the template {name!r} is written for {', '.join(sorted(set(others)))}, not for {channel}"
+        text = _("the template {name} is written for {others}, not for {channel}")
+        return text.format(name=repr(name), others=", ".join(sorted(set(others))), channel=channel)
     names = MessageTemplate.objects.filter(channel__in=(channel, ""), archived_at=None)
     known = ", ".join(names.order_by("name").values_list("name", flat=True).distinct()[:20])
-    return f"there is no template named {reference!r}. For {channel} there are: {known or 'none yet'}"
+    text = _("there is no template named {name}. For {channel} there are: {known}")
+    return text.format(name=repr(reference), channel=channel, known=known or _("none yet"))
 
 
 def reference_of(message: Message) -> str:
