@@ -22,7 +22,7 @@ urlpatterns = [
     path("api/v1/docs", api_docs.docs, name="api-docs"),
     path("webhooks/alertmanager", alertmanager, name="webhook-alertmanager"),
     # Alertmanager follows a redirect with a GET and takes its answer for a success.
-    path("webhooks/alertmanager/", alertmanager),
+    path("webhooks/alertmanager/", alertmanager, name="webhook-alertmanager-slash"),
     path("", include("apps.console.urls")),
     # Last: its own root stands behind the overview. It holds /api/v1/... and /stats/...
     path("", api.urls),

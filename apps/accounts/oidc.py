@@ -162,4 +162,3 @@ def _with_role(person: User, role: str | None, actor: Actor) -> User:
     except Conflict as error:
         log.warning("oidc.role_kept", person=person.email, error=error.message)
         return person
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.alerts.models import Episode, RoutingVersion
 from apps.alerts.routing import DEFAULT, Route, Routing, Target, parsed
@@ -24,11 +25,11 @@ def save_routing(*, document: Any, actor: Actor, reason: str, seen_version: int 
     """A new version. Raises Invalid naming each field, Conflict when somebody saved one since ``seen_version``."""
     require(actor, ALERTS_EDIT)
     if not reason.strip():
-        raise Invalid.field("reason", "say why: it goes into the audit trail")
+        raise Invalid.field("reason", _("say why: it goes into the audit trail"))
     parsed(document)
     newest = RoutingVersion.objects.select_for_update().order_by("-pk").first()
     if seen_version is not None and seen_version != (newest.pk if newest else 0):
-        raise Conflict("Somebody has saved the routing since this page was opened. Look at theirs, then save again.")
+        raise Conflict(_("Somebody has saved the routing since this page was opened. Look at theirs, then save again."))
     version = RoutingVersion.objects.create(document=document, created_by=str(actor), reason=reason.strip()[:2000])
     record(
         actor=actor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from apps.alerts import tokens
 from apps.alerts.models import AlertSource, SourceKind
@@ -30,11 +31,13 @@ def create_source(
     """Make a source and its token. Raises Invalid, and Conflict when the name is taken."""
     require(actor, ALERTS_EDIT)
     if kind not in SourceKind.values or kind == SourceKind.PORTAL:
-        raise Invalid.field("kind", "must be one of alertmanager, grafana, vmalert")
+        raise Invalid.field("kind", _("must be one of {known}").format(known="alertmanager, grafana, vmalert"))
     if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 64 or not name.isascii() or name == SOURCE:
-        raise Invalid.field("name", f"use letters, digits, - and _, up to 64; {SOURCE!r} is taken by the portal itself")
+        raise Invalid.field(
+            "name", _("use letters, digits, - and _, up to 64; {taken} is the portal itself").format(taken=SOURCE)
+        )
     if api_url and not api_url.startswith(("http://", "https://")):
-        raise Invalid.field("api_url", "is the address of Alertmanager, such as http://alertmanager:9093")
+        raise Invalid.field("api_url", _("is the address of Alertmanager, such as http://alertmanager:9093"))
     token = tokens.make()
     source = AlertSource(name=name, kind=kind, api_url=api_url, watchdog=watchdog, token_hash=tokens.digest(token))
     source.created_by = str(actor)
@@ -42,7 +45,7 @@ def create_source(
         with transaction.atomic():
             source.save(force_insert=True)
     except IntegrityError:
-        raise Conflict(f"There is already a source of alerts named {name}.") from None
+        raise Conflict(_("There is already a source of alerts named {name}.").format(name=name)) from None
     record(actor=actor, action="alertsource.created", target=f"alertsource:{name}", after={"kind": kind})
     return NewToken(source, token)
 
@@ -84,5 +87,7 @@ def disable_source(*, name: str, actor: Actor, reason: str) -> AlertSource:
 def _locked(name: str) -> AlertSource:
     source = AlertSource.objects.select_for_update().filter(pk=name).exclude(kind=SourceKind.PORTAL).first()
     if source is None:
-        raise NotFound(f"There is no source of alerts named {name}. `manage.py alertsource list` shows them.")
+        raise NotFound(
+            _("There is no source of alerts named {name}. `manage.py alertsource list` shows them.").format(name=name)
+        )
     return source

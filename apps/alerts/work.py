@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.alerts.episodes import State
 from apps.alerts.models import Episode, EpisodeEvent, Escalation
@@ -26,7 +27,7 @@ def _held(episode_id: int) -> Episode:
     Escalation.objects.select_for_update().filter(episode=episode_id).first()
     episode = Episode.objects.select_for_update(of=("self",)).filter(pk=episode_id).first()
     if episode is None:
-        raise NotFound(f"There is no alert {episode_id}.")
+        raise NotFound(_("There is no alert {number}.").format(number=episode_id))
     return episode
 
 
@@ -39,11 +40,13 @@ def acknowledge(*, episode_id: int, actor: Actor, reason: str = "", until: datet
     require(actor, ALERTS_WORK)
     episode, now = _held(episode_id), database_now()
     if episode.state == State.RESOLVED:
-        raise Conflict(f"{episode.name} is resolved since {episode.resolved_at:%H:%M:%S} UTC; there is nothing to do.")
+        raise Conflict(_("{name} is resolved; there is nothing to acknowledge.").format(name=episode.name))
     if episode.acknowledged_at is not None:
-        raise Conflict(f"{episode.name} was acknowledged by {episode.acknowledged_by} already.")
+        raise Conflict(
+            _("{name} was acknowledged by {who} already.").format(name=episode.name, who=episode.acknowledged_by)
+        )
     if until is not None and (until.tzinfo is None or until <= now):
-        raise Invalid.field("until", "must be a time with its zone, in the future")
+        raise Invalid.field("until", _("must be a time with its zone, in the future"))
     episode.acknowledged_at, episode.acknowledged_by, episode.acknowledged_until = now, str(actor)[:200], until
     episode.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
     _told(episode, "acknowledged", now, actor, reason, until=until.isoformat() if until else None)
@@ -56,7 +59,7 @@ def take_back(*, episode_id: int, actor: Actor, reason: str = "") -> Episode:
     require(actor, ALERTS_WORK)
     episode, now = _held(episode_id), database_now()
     if episode.acknowledged_at is None:
-        raise Conflict(f"{episode.name} is not acknowledged.")
+        raise Conflict(_("{name} is not acknowledged.").format(name=episode.name))
     episode.acknowledged_at, episode.acknowledged_by, episode.acknowledged_until = None, "", None
     episode.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
     _told(episode, "acknowledgement_taken_back", now, actor, reason)
@@ -67,7 +70,7 @@ def take_back(*, episode_id: int, actor: Actor, reason: str = "") -> Episode:
 def assign(*, episode_id: int, actor: Actor, assignee: str) -> Episode:
     require(actor, ALERTS_WORK)
     if len(assignee) > 200 or not assignee.isprintable():
-        raise Invalid.field("assignee", "must be one line of at most 200 characters")
+        raise Invalid.field("assignee", _("must be one line of at most 200 characters"))
     episode = _held(episode_id)
     episode.assignee = assignee
     episode.save(update_fields=["assignee"])
@@ -80,7 +83,7 @@ def note(*, episode_id: int, actor: Actor, text: str) -> EpisodeEvent:
     require(actor, ALERTS_WORK)
     clean = text.replace("\x00", "").strip()
     if not clean or len(clean) > 10_000:
-        raise Invalid.field("text", "write 1 to 10000 characters")
+        raise Invalid.field("text", _("write 1 to 10000 characters"))
     episode = _held(episode_id)
     return _told(episode, "noted", database_now(), actor, clean)
 
@@ -91,7 +94,7 @@ def snooze(*, episode_id: int, actor: Actor, until: datetime | None, reason: str
     require(actor, ALERTS_WORK)
     episode, now = _held(episode_id), database_now()
     if until is not None and (until.tzinfo is None or until <= now):
-        raise Invalid.field("until", "must be a time with its zone, in the future")
+        raise Invalid.field("until", _("must be a time with its zone, in the future"))
     episode.snoozed_until = until
     episode.save(update_fields=["snoozed_until"])
     _told(episode, "snoozed", now, actor, reason, until=until.isoformat() if until else None)

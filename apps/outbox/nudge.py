@@ -43,9 +43,7 @@ class Nudger:
 
     def _send(self) -> None:
         # By name: a process that only accepts need not import the engine.
-        current_app.send_task(
-            self._task, queue=self._queue, expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True
-        )
+        current_app.send_task(self._task, queue=self._queue, expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True)
 
 
 nudge_now: Final = Nudger("outbox.deliver", "delivery")
