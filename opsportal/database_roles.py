@@ -13,7 +13,7 @@ from typing import Any, Final
 from psycopg import sql
 
 # The application adds rows here and reads them; nothing else. A table that is not there yet is passed over.
-APPEND_ONLY: Final = ("audit_entry", "audit_anchor", "audit_deploy")
+APPEND_ONLY: Final = ("audit_entry", "audit_anchor", "audit_chain", "audit_deploy")
 # Which migrations ran is the owner's business.
 READ_ONLY: Final = ("django_migrations",)
 PLAIN: Final = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"

@@ -42,8 +42,14 @@ CHROMIUM_ARGS: Final = (
 )
 EMAIL: Final = "admin@example.com"
 STARTS_WITHIN_S: Final = 30
-# Made-up workers look alive for a little longer than this.
-FRESH_S: Final = 8
+# Made-up workers look alive for a few seconds.
+KEEP_ALIVE: Final = """
+from time import sleep
+from django.core.management import call_command
+while True:
+    call_command("seed_demo", refresh=True)
+    sleep(2)
+"""
 # For a dialog or an answer to be there.
 SETTLES_MS: Final = 500
 # Of pictures that are kept, so that the repository stays small.
@@ -59,7 +65,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="opsportal-screenshots-") as scratch:
         environment, password = _prepare(Path(scratch), options.port)
-        with _serving(environment, options.port), sync_playwright() as playwright:
+        with _serving(environment, options.port), _kept_alive(environment), sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
             taken = _take_all(browser, environment, password, options)
             browser.close()
@@ -95,7 +101,7 @@ def _prepare(scratch: Path, port: int) -> tuple[dict[str, str], str]:
         "SECRET_KEY": secrets.token_urlsafe(48),
         "PORT": str(port),
         "SANDBOX": "1",
-        "LOG_LEVEL": "warning",
+        "LOG_LEVEL": "error",
         "PROMETHEUS_MULTIPROC_DIR": str(scratch / "metrics"),
     }
     print("Making a scratch portal with made-up data ...")
@@ -132,6 +138,16 @@ def _serving(environment: dict[str, str], port: int) -> Iterator[None]:
             server.terminate()
 
 
+@contextmanager
+def _kept_alive(environment: dict[str, str]) -> Iterator[None]:
+    command = [sys.executable, "manage.py", "shell", "-v0", "-c", KEEP_ALIVE]
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as life:
+        try:
+            yield
+        finally:
+            life.terminate()
+
+
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     ends = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < ends and server.poll() is None:
@@ -148,23 +164,20 @@ def _take_all(browser: Browser, environment: dict[str, str], password: str, opti
     places = dict(line.split() for line in _manage(environment, "shell", "-v0", "-c", PICK).splitlines() if " " in line)
     out = options.all or OUT
     out.mkdir(parents=True, exist_ok=True)
-    looks = {look: _look(browser, environment, password, look) for look in options.looks.split(",")}
-    refreshed, taken = 0.0, 0
-    for shot in SHOTS:
-        if not shot.name.startswith(options.only):
-            continue
-        for look, context in looks.items():
-            if time.monotonic() - refreshed > FRESH_S:
-                _manage(environment, "seed_demo", "--refresh")
-                refreshed = time.monotonic()
-            _take(context, shot, places, out / f"{shot.name}-{look}{'.png' if options.all else KEPT_AS}")
-            taken += 1
-    return taken
+    base = f"http://127.0.0.1:{environment['PORT']}"
+    looks = {look: browser.new_context(base_url=base, **LOOKS[look]) for look in options.looks.split(",")}
+    shots = [shot for shot in SHOTS if shot.name.startswith(options.only)]
+    for person in (False, True):
+        for context in looks.values() if person else ():
+            _log_in(context, password)
+        for shot in (shot for shot in shots if shot.person is person):
+            for look, context in looks.items():
+                _take(context, shot, places, out / f"{shot.name}-{look}{'.png' if options.all else KEPT_AS}")
+    return len(shots) * len(looks)
 
 
-def _look(browser: Browser, environment: dict[str, str], password: str, look: str) -> BrowserContext:
-    """A browser in which somebody who may do everything is logged in."""
-    context = browser.new_context(base_url=f"http://127.0.0.1:{environment['PORT']}", **LOOKS[look])
+def _log_in(context: BrowserContext, password: str) -> None:
+    """As somebody who may do everything."""
     page = context.new_page()
     page.goto("/login")
     page.fill("input[type=email]", EMAIL)
@@ -172,15 +185,12 @@ def _look(browser: Browser, environment: dict[str, str], password: str, look: st
     page.click("button[type=submit]")
     page.wait_for_url("**/")
     page.close()
-    return context
 
 
 def _take(context: BrowserContext, shot: Shot, places: dict[str, str], path: Path) -> None:
     page = context.new_page()
     page.on("console", lambda said: print(f"{path.stem}: {said.text}") if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: print(f"{path.stem}: {error}"))
-    if not shot.person:
-        page.route("**/*", lambda route: route.continue_(headers={**route.request.headers, "cookie": ""}))
     page.goto(shot.path.format(**places))
     page.wait_for_load_state("networkidle") if not shot.press else None
     for what in filter(None, shot.press.split("; ")):

@@ -21,7 +21,9 @@ def hide_identity_from_admin() -> None:
 
 @login_not_required
 def admin_login(request: HttpRequest) -> HttpResponse:
-    """To the one log-in; somebody who is logged in and was sent here may not see the admin."""
+    """To the one log-in; who is logged in goes on to the admin, or may not see it."""
     if request.user.is_authenticated:
+        if admin.site.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
         raise PermissionDenied
     return HttpResponseRedirect(f"{reverse('login')}?{request.GET.urlencode()}")

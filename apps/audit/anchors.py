@@ -1,12 +1,15 @@
 """What was once seen of the trail, kept where a change of the trail does not reach it.
 
 Anchors stand in the table ``audit_anchor``, which the application may not change either, and in the file
-DATA_DIR/audit-anchors.log of every host that runs checks: one line for each, "time id hash", only ever appended to.
+DATA_DIR/audit-anchors.log of every host that runs checks: one line for each, "time id hash chain", only ever appended
+to. ``chain`` is the name of the database's trail: a new database in an old DATA_DIR begins anew, and the lines of the
+one before say nothing about it.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from apps.audit.models import AuditAnchor
+from apps.audit.models import AuditAnchor, AuditChain
 from apps.core import clock
 
 log = structlog.get_logger(__name__)
@@ -43,15 +46,20 @@ def keep(entry_id: int, entry_hash: str) -> None:
     if newest is None or newest < entry_id:
         AuditAnchor.objects.create(entry_id=entry_id, hash=entry_hash, at=clock.now())
     try:
-        _append(entry_id, entry_hash)
+        _append(entry_id, entry_hash, chain_name() or AuditChain.objects.create(name=secrets.token_hex(8)).name)
     except OSError as error:
         log.warning("audit.anchor_file", path=str(anchor_file()), error=str(error))
 
 
-def _append(entry_id: int, entry_hash: str) -> None:
+def chain_name() -> str:
+    """Empty before the first anchor is kept."""
+    return AuditChain.objects.values_list("name", flat=True).first() or ""
+
+
+def _append(entry_id: int, entry_hash: str, chain: str) -> None:
     if any(anchor.entry_id >= entry_id for anchor in _in_file(after=entry_id - 1)):
         return
-    line = f"{clock.now():%Y-%m-%dT%H:%M:%SZ} {entry_id} {entry_hash}\n"
+    line = f"{clock.now():%Y-%m-%dT%H:%M:%SZ} {entry_id} {entry_hash} {chain}\n"
     handle = os.open(anchor_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(handle, line.encode())
@@ -71,12 +79,24 @@ def between(after: int, upto: int | None) -> list[Anchor]:
 
 
 def _in_file(after: int) -> Iterator[Anchor]:
-    """A line that is not whole is passed over: the host went down while it was written."""
+    """Those of this database; a line of an older release has no name and counts."""
+    ours = chain_name()
+    return (anchor for anchor, chain in _lines() if anchor.entry_id > after and chain in ("", ours))
+
+
+def of_others() -> Anchor | None:
+    """The newest anchor that the file holds of another database; None when it holds none."""
+    ours = chain_name()
+    return next((anchor for anchor, chain in reversed(list(_lines())) if chain not in ("", ours)), None)
+
+
+def _lines() -> Iterator[tuple[Anchor, str]]:
+    """Every anchor of the file with its chain. A line that is not whole is passed over: the host went down."""
     path = anchor_file()
     if not path.is_file():
         return
     with path.open(encoding="ascii", errors="replace") as lines:
         for line in lines:
             parts = line.split()
-            if len(parts) == 3 and parts[1].isdecimal() and len(parts[2]) == HASH_LENGTH and int(parts[1]) > after:
-                yield Anchor(int(parts[1]), parts[2], f"{path.name}, {parts[0]}")
+            if len(parts) in (3, 4) and parts[1].isdecimal() and len(parts[2]) == HASH_LENGTH:
+                yield Anchor(int(parts[1]), parts[2], f"{path.name}, {parts[0]}"), "".join(parts[3:])

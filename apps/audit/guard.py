@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connection
 
-GUARDED: Final = ("audit_entry", "audit_anchor")
+GUARDED: Final = ("audit_entry", "audit_anchor", "audit_chain")
 SETTING: Final = "opsportal.audit_retention"
 OPEN_POSTGRES: Final = f"SELECT set_config('{SETTING}', 'on', true)"
 CLOSE_POSTGRES: Final = f"SELECT set_config('{SETTING}', '', true)"
@@ -19,7 +19,8 @@ OPEN_SQLITE: Final = "INSERT INTO audit_retention (open) VALUES (1)"
 CLOSE_SQLITE: Final = "DELETE FROM audit_retention"
 TRIGGERS_POSTGRES: Final = (
     "SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-    "WHERE c.relname IN ('audit_entry', 'audit_anchor') AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal"
+    "WHERE c.relname IN ('audit_entry', 'audit_anchor', 'audit_chain') "
+    "AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal"
 )
 TRIGGERS_SQLITE: Final = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 KINDS_POSTGRES: Final = ("update", "delete", "truncate")

@@ -60,6 +60,20 @@ class AuditAnchor(models.Model):
         return f"{self.entry_id} {self.hash[:12]}"
 
 
+class AuditChain(models.Model):
+    """The name of this database's trail: a random text, made once. The oldest row counts."""
+
+    name = models.CharField(max_length=32)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "audit_chain"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class AuditCheck(models.Model):
     """One verification of the chain: what was asked, how far it is, and what came of it.
 

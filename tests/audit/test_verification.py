@@ -139,6 +139,32 @@ def test_rows_cut_off_the_end_show_by_an_anchor(kept_in: str) -> None:
     assert ("audit-anchors.log" if kept_in == "file" else "audit_anchor") in found.problem
 
 
+def test_a_new_database_in_an_old_place_begins_anew() -> None:
+    """Somebody deleted the SQLite file and left the anchors: those say nothing about the new one, and it is told."""
+    rows = notes(4)
+    anchors.keep(rows[3].pk, rows[3].hash)
+    for table in ("audit_entry", "audit_anchor", "audit_chain"):
+        forge(f"DELETE FROM {table}")
+    note()
+    assert verify_chain().broken_at is None
+    other = anchors.of_others()
+    assert other is not None
+    assert other.entry_id == rows[3].pk
+    newest = note()
+    anchors.keep(newest.pk, newest.hash)
+    forge("DELETE FROM audit_entry WHERE id = %s", newest.pk)
+    forge("DELETE FROM audit_anchor")
+    assert verify_chain().broken_at == newest.pk
+
+
+def test_lines_of_an_older_release_count() -> None:
+    rows = notes(2)
+    anchors.anchor_file().write_text(f"2026-01-01T00:00:00Z {rows[1].pk} {rows[1].hash}\n")
+    assert verify_chain().broken_at is None
+    forge("DELETE FROM audit_entry WHERE id = %s", rows[1].pk)
+    assert verify_chain().broken_at == rows[1].pk
+
+
 def test_a_trail_emptied_whole_shows_by_an_anchor() -> None:
     rows = notes(2)
     anchors.keep(rows[1].pk, rows[1].hash)

@@ -27,7 +27,7 @@ def notes(count: int) -> list[AuditEntry]:
 def take_guard_down() -> None:
     """As the owner of the tables could."""
     with connection.cursor() as cursor:
-        for table in ("audit_entry", "audit_anchor"):
+        for table in ("audit_entry", "audit_anchor", "audit_chain"):
             if connection.vendor == "postgresql":
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
             else:

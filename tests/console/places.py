@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from apps.audit.models import AuditEntry
 from apps.breakers.models import BreakerEvent
-from apps.outbox.models import DeadLetter, Message, Replay
+from apps.core.clock import now
+from apps.outbox.models import DeadLetter, Message, Replay, Triage
 
 
 def places() -> dict[str, str]:
@@ -23,7 +24,16 @@ def places() -> dict[str, str]:
         "dead": str(letter.message_id),
         "waiting": str(waiting.pk),
         "replay": str(Replay.objects.values_list("pk", flat=True).get()),
+        "triage": str(_triage(letter).pk),
     }
+
+
+def _triage(letter: DeadLetter) -> Triage:
+    """One that has ended, of a letter that stays as it was."""
+    ended = {"verb": "assign", "state": "done", "total": 1, "done": 1, "newest": letter.pk, "finished_at": now()}
+    who = {"actor_kind": "person", "actor": "ana@example.com"}
+    found, _made = Triage.objects.get_or_create(selection={"ids": [letter.pk]}, **who, defaults=ended)
+    return found
 
 
 PAGES = (
@@ -48,6 +58,7 @@ PAGES = (
     "/dead-letters/causes/{cause}",
     "/dead-letters/causes/{cause}?state=all",
     "/dead-letters/{letter}",
+    "/dead-letters/triage/{triage}",
     "/templates",
     "/templates?archived=1",
     "/templates/order-paid?channel=email&language=en&version=3&against=2",
@@ -120,6 +131,8 @@ POSTS = (
     "/dead-letters/snooze",
     "/dead-letters/discard",
     "/dead-letters/{letter}/edit",
+    "/dead-letters/triage/{triage}/undo",
+    "/dead-letters/triage/{triage}/stop",
     "/replays/new",
     "/replays/{replay}/pace",
     "/replays/{replay}/take-out",

@@ -15,7 +15,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
+from apps.accounts.models import User
 from apps.audit import checks
 from apps.audit.export import verify_file
 from apps.audit.models import AuditCheck, AuditEntry
@@ -121,17 +123,42 @@ def test_a_row_says_what_in_words_with_what_changed_and_a_link(person: Person) -
 
 @pytest.mark.parametrize(
     ("target", "url"),
-    [("message 7", "/outbox/7"), ("dead letter 8", "/dead-letters/8"), ("replay 9", "/replays/9")],
+    [
+        ("message 7", "/outbox/7"),
+        ("dead letter 8", "/dead-letters/8"),
+        ("40 dead letters", "/dead-letters/letters"),
+        ("replay 9", "/replays/9"),
+        ("triage 10", "/dead-letters/triage/10"),
+        ("template order-paid", "/templates/order-paid"),
+        ("service:midtrans", "/services/midtrans"),
+        ("apikey:shop & co", "/settings/keys?q=shop+%26+co"),
+        ("outbox", "/outbox"),
+    ],
 )
 def test_targets_lead_to_their_pages(person: Person, target: str, url: str) -> None:
     note(target=target)
-    assert f'href="{url}"' in read(person("operator"))
+    assert f'href="{escape(url)}"' in read(person("admin")).partition("<tbody>")[2]
+
+
+def test_a_person_is_linked_for_those_who_may_see_people(person: Person) -> None:
+    client = person("admin")
+    someone = User.objects.get(role="admin")
+    made = note(target=f"person:{someone.email}")
+    link = f'href="/settings/people/{someone.pk}"'
+    assert link in read(client)
+    assert link in read(client, f"/audit/{made.pk}")
+    assert link not in read(person("operator"))
+    assert "/settings/keys?" not in read(person("operator"))
 
 
 def test_a_target_without_a_page_is_no_link(person: Person) -> None:
     note(target="service:no such slug/../")
-    note(target="40 dead letters")
-    assert "40 dead letters" in read(person("operator"))
+    note(target="person:nobody@example.com")
+    note(target="encryption keys")
+    rows = read(person("admin")).partition("<tbody>")[2]
+    assert "encryption keys" in rows
+    assert "/settings/people/" not in rows
+    assert 'class="whom" title="encryption keys" href' not in rows
 
 
 def test_pages_go_on_where_the_one_before_ended(person: Person) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import pytest
+from django.contrib.staticfiles.storage import staticfiles_storage
+from playwright.sync_api import Locator, Page, expect
 
 from apps.breakers.models import Override, SharedBreaker
 from apps.core.clock import now
@@ -87,6 +89,57 @@ def test_a_page_that_is_not_refreshed_says_so_and_recovers(opened: Open) -> None
     expect(page.locator("#live")).to_contain_text("not updated for")
     page.unroute("**/replays")
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=8000)
+
+
+# Polls come once a second, and a page that was loaded just now is not loaded again.
+SETTLED_POLLS = 7
+AGAIN_WITHIN_MS = 20_000
+
+
+def leave_a_mark(page: Page) -> Locator:
+    """Gone when the page is loaded again."""
+    page.evaluate("document.documentElement.dataset.old = 'yes'")
+    return page.locator("html[data-old]")
+
+
+def polled(page: Page, times: int = 1) -> None:
+    for _ in range(times):
+        with page.expect_response(lambda answer: "x-page-mark" in answer.headers):
+            pass
+
+
+def deploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staticfiles_storage, "manifest_hash", "of other files", raising=False)
+
+
+def test_a_page_loads_itself_again_after_a_deployment(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = opened("/services")
+    old = leave_a_mark(page)
+    deploy(monkeypatch)
+    expect(old).to_have_count(0, timeout=AGAIN_WITHIN_MS)
+    again = leave_a_mark(page)
+    polled(page, SETTLED_POLLS)
+    expect(again).to_have_count(1)
+
+
+def test_a_page_does_not_load_itself_again_under_somebody(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = opened("/services/smtp")
+    page.get_by_role("link", name="Pause…").click()
+    why = page.get_by_role("dialog").get_by_label("Why")
+    why.fill("mail moves")
+    old = leave_a_mark(page)
+    deploy(monkeypatch)
+    polled(page, SETTLED_POLLS)
+    expect(why).to_have_value("mail moves")
+    page.keyboard.press("Escape")
+    expect(old).to_have_count(0, timeout=AGAIN_WITHIN_MS)
+
+
+def test_a_page_whose_session_ended_leads_to_the_log_in_and_back(opened: Open) -> None:
+    page = opened("/outbox?status=waiting")
+    page.context.clear_cookies()
+    page.wait_for_url(lambda url: "/login" in url, timeout=AGAIN_WITHIN_MS)
+    assert "outbox" in page.url
 
 
 def test_a_change_is_told_in_words(opened: Open) -> None:

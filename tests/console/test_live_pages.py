@@ -9,6 +9,7 @@ from typing import Any
 from django.core.cache import cache
 from django.test import Client
 
+from apps.accounts.models import User
 from apps.outbox.models import Message
 from apps.services.models import Service
 from tests.console.places import PAGES, places
@@ -30,12 +31,16 @@ def test_every_page_polls_and_is_told_that_nothing_changed(night: None, person: 
     client, known = person("lead"), places()
     for pattern in PAGES:
         path = pattern.format(**known)
-        shown = regions(client.get(path).content.decode())
+        page = client.get(path).content.decode()
+        shown = regions(page)
         assert {"nav", "level"} <= set(shown), path
+        if 'name="page-mark"' not in page:  # nothing but settings, which are not asked for again
+            assert path.startswith("/settings"), path
+            continue
         answer = poll(client, path, shown)
         if answer.status_code != 304:  # a countdown may have passed a second in between
             answer = poll(client, path, shown | regions(answer.content.decode()))
-        assert answer.status_code == 304, path
+        assert answer.status_code == 304, (path, set(regions(answer.content.decode())))
         assert answer.content == b""
         assert answer.headers["ETag"].startswith('"')
 
@@ -80,3 +85,23 @@ def test_the_time_that_runs_by_itself_changes_no_region(night: None, person: Per
     path = f"/outbox/{places()['dead']}"
     shown = regions(client.get(path).content.decode())
     assert regions(client.get(path).content.decode()) == shown
+
+
+NUMBER_WITH_COMMA = re.compile(r' (?:x|y|x1|x2|y1|y2|cx|cy|r|width|height)="[^"]*,[^"]*"')
+POINTS = re.compile(r' points="([^"]*)"')
+
+
+def test_what_is_drawn_has_points_in_every_language(night: None, person: Person) -> None:
+    """A decimal comma, as Indonesian writes it, would be another co-ordinate to a browser."""
+    client, known = person("lead"), places()
+    User.objects.update(language="id")
+    drawn = 0
+    for pattern in (*PAGES, "/services/midtrans/what-if?error_threshold_percentage=40&days=1"):
+        page = client.get(pattern.format(**known)).content.decode()
+        assert 'lang="id"' in page, pattern
+        for svg in re.findall(r"<svg\b.*?</svg>", page, re.DOTALL):
+            assert not NUMBER_WITH_COMMA.findall(svg), (pattern, svg[:400])
+            for points in POINTS.findall(svg):
+                drawn += 1
+                assert all(re.fullmatch(r"-?[\d.]+,-?[\d.]+", point) for point in points.split()), (pattern, points)
+    assert drawn

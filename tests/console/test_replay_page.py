@@ -11,6 +11,7 @@ from django.test import Client
 
 from apps.outbox.models import DeadLetter, Message, Replay, ReplayItem
 from apps.outbox.replays.advance import advance_all
+from apps.outbox.replays.preparing import prepare
 from tests.conftest import make_service
 from tests.console.conftest import make_person
 from tests.outbox.deadletters.factories import dead
@@ -145,3 +146,24 @@ def test_edit_and_replay_for_every_channel(channel: str, person: Person) -> None
     assert answer.status_code == 302, answer.content.decode()
     copy = Message.objects.get(edited_from=letter.message_id)
     assert f"/outbox/{copy.pk}" in client.get(f"/dead-letters/{letter.pk}").content.decode()
+
+
+def test_the_page_shows_how_many_are_taken_in(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.outbox.replays.services.AT_ONCE", 20)
+    monkeypatch.setattr("apps.outbox.replays.preparing.BATCH", 10)
+    service = make_service()
+    letters = [dead(service) for _ in range(30)]
+    client = person("operator")
+    form = {"reason": "bank is back", "canary": "0", "per_second": "", "stop_above_percent": "20"}
+    pressed = client.post("/replays/new", {**form, "cause": letters[0].cause_id, "known": "", "token": "t"})
+    made = Replay.objects.get()
+    assert pressed.headers["Location"] == f"/replays/{made.pk}"
+    prepare(made.pk)
+    page = client.get(f"/replays/{made.pk}").content.decode()
+    for words in (f"Replay {made.pk} is taking in 30 letters.", "PREPARING", "taken in", "Cancel…"):
+        assert words in page
+    assert f"/replays/{made.pk}/pause" not in page
+    again = client.post("/replays/new", {**form, "cause": letters[0].cause_id, "known": "", "token": "u"})
+    assert again.status_code == 409
+    assert f'href="/replays/{made.pk}"' in again.content.decode()
+    assert "PREPARING" in client.get("/replays").content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from apps.audit.models import AuditEntry
 from apps.console.views import triage as views
 from apps.core.clock import now
 from apps.outbox.deadletters import working
-from apps.outbox.models import DeadLetter, Triage, TriageMark
+from apps.outbox.models import DeadLetter, ReplayItem, Triage, TriageMark
+from apps.services.models import Service
 from tests.conftest import make_service
 from tests.outbox.deadletters.factories import dead
 
@@ -188,3 +190,60 @@ def test_nothing_leads_to_another_site(person: Person) -> None:
     for back in ("https://evil.example/", "//evil.example/", "/\\evil.example"):
         answer = person("operator").post("/dead-letters/note", {"ids": one.pk, "note": "x", "back": back})
         assert answer.headers["Location"] == "/dead-letters"
+
+
+FILTERS = ("service=smtp", "tenant=acme", "assignee=-", "q=mailbox", "service=smtp&tenant=acme&q=mailbox")
+
+
+def make_service_once(name: str) -> Service:
+    return Service.objects.filter(pk=name).first() or make_service(name, channel="email")
+
+
+def everything_shown(client: Client, path: str) -> dict[str, str]:
+    """What the button "select all that match" puts into the form."""
+    page = client.get(path).content.decode()
+    found = dict(re.findall(r'name="(all-[a-z_]+)" value="([^"]*)"', page))
+    assert found["all-up_to"]
+    return {**found, "whole": "1"}
+
+
+@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize("verb", ["assign", "note", "snooze", "discard", "replay"])
+def test_all_that_match_are_those_shown_and_none_that_died_since(query: str, verb: str, person: Person) -> None:
+    meant = [dead(make_service_once("smtp"), "mailbox full", tenant_id="acme") for _ in range(55)]
+    beside = [
+        dead(make_service_once("midtrans"), "bank closed", tenant_id="other"),
+        dead(make_service_once("smtp"), "mailbox full", tenant_id="acme"),
+        dead(make_service_once("smtp"), "mailbox full", tenant_id="acme"),
+    ]
+    DeadLetter.objects.filter(pk__in=[letter.pk for letter in beside]).update(assignee="ana@example.com")
+    DeadLetter.objects.filter(pk=beside[1].pk).update(state="discarded")
+    DeadLetter.objects.filter(pk=beside[2].pk).update(snoozed_until=now() + timedelta(hours=1))
+    client = person("operator")
+    fields = everything_shown(client, f"/dead-letters/letters?{query}")
+    late = dead(make_service_once("smtp"), "mailbox full", tenant_id="acme")
+    before = {letter.pk: fresh(letter) for letter in (*beside, late)}
+    answer = client.post(*PRESSES[verb](fields))
+    assert answer.status_code == 302, answer.content.decode()
+    assert touched(verb) == {letter.pk for letter in meant}
+    for letter in (*beside, late):
+        assert vars_of(fresh(letter)) == vars_of(before[letter.pk])
+
+
+PRESSES: dict[str, Callable[[dict[str, str]], tuple[str, dict[str, str]]]] = {
+    "assign": lambda fields: ("/dead-letters/assign", {**fields, "to": ME}),
+    "note": lambda fields: ("/dead-letters/note", {**fields, "note": "asked"}),
+    "snooze": lambda fields: ("/dead-letters/snooze", {**fields, "snooze": "1"}),
+    "discard": lambda fields: ("/dead-letters/discard", {**fields, "reason": "too late"}),
+    "replay": lambda fields: ("/replays/new", {**fields, "reason": "x", "canary": "0", "stop_above_percent": "20"}),
+}
+
+
+def touched(verb: str) -> set[int]:
+    if verb == "replay":
+        return set(ReplayItem.objects.values_list("dead_letter_id", flat=True))
+    return set(TriageMark.objects.values_list("letter_id", flat=True))
+
+
+def vars_of(letter: DeadLetter) -> dict[str, Any]:
+    return {name: value for name, value in vars(letter).items() if name != "_state"}

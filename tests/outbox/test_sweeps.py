@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from apps.outbox.delivery.sweeps import expire_overdue, prune, release_orphans, rescue_lost
@@ -16,6 +18,14 @@ from tests.outbox.factories import put, take
 pytestmark = pytest.mark.django_db
 
 RNG = random.Random(1)
+
+
+@pytest.fixture(autouse=True)
+def begins_with_the_oldest() -> Iterator[None]:
+    """Pruning remembers how far it got."""
+    cache.clear()
+    yield
+    cache.clear()
 
 
 def end_leases() -> None:
@@ -91,3 +101,34 @@ def test_pruning_takes_old_delivered_messages_with_their_attempts_and_nothing_el
     assert prune(keep_sent=timedelta(days=30)) == 1
     assert set(Message.objects.values_list("id", flat=True)) == {dead.pk, young.pk}
     assert Attempt.objects.get().message_id == young.pk
+
+
+def test_pruning_gets_past_old_messages_that_must_stay() -> None:
+    service, old = make_service(), timezone.now() - timedelta(days=60)
+    stay = [put(service, status=MessageStatus.DLQ) for _ in range(25)]
+    gone = [put(service, status=MessageStatus.SENT) for _ in range(15)]
+    Message.objects.update(created_at=old)
+    young = put(service, status=MessageStatus.SENT)
+    runs = [prune(keep_sent=timedelta(days=30), limit=10, batches=1) for _ in range(5)]
+    assert runs == [0, 0, 5, 10, 0]
+    assert set(Message.objects.values_list("id", flat=True)) == {*(message.pk for message in stay), young.pk}
+    assert not Message.objects.filter(pk__in=[message.pk for message in gone]).exists()
+
+
+def test_pruning_comes_back_for_what_ended_since() -> None:
+    service, old = make_service(), timezone.now() - timedelta(days=60)
+    first, *_ = [put(service, status=MessageStatus.DLQ) for _ in range(25)]
+    Message.objects.update(created_at=old)
+    keep = timedelta(days=30)
+    assert [prune(keep_sent=keep, limit=10, batches=1) for _ in range(2)] == [0, 0]
+    Message.objects.filter(pk=first.pk).update(status=MessageStatus.SENT)
+    assert [prune(keep_sent=keep, limit=10, batches=1) for _ in range(2)] == [0, 1]
+
+
+def test_pruning_looks_at_a_few_messages_at_a_time() -> None:
+    service, old = make_service(), timezone.now() - timedelta(days=60)
+    for _ in range(25):
+        put(service, status=MessageStatus.SENT)
+    Message.objects.update(created_at=old)
+    assert prune(keep_sent=timedelta(days=30), limit=10, batches=2) == 20
+    assert prune(keep_sent=timedelta(days=30), limit=10) == 5

@@ -1,32 +1,33 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import transaction
 
-from apps.accounts.models import User
-from apps.console.management.commands.seed_demo import seed
-from apps.core.clock import now
-from tests.audit.trail import note
-
-ROLES = ("viewer", "operator", "lead", "admin")
+from tests.security.portal import Portal, make_portal
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache(settings: Any, tmp_path: Path) -> Any:
+def _empty_cache(settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.DATA_DIR = tmp_path
     cache.clear()
     yield
     cache.clear()
 
 
+@pytest.fixture(scope="module")
+def seeded(django_db_setup: None, django_db_blocker: Any) -> Iterator[Portal]:
+    """One portal for all tests of a module: making it takes longer than asking it a hundred questions."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_portal()
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def portal(db: None) -> dict[str, User]:
-    """A seeded portal, and a person of each role; ``other`` is somebody whom the others act upon."""
-    seed(now(), scale=0.02)
-    note(reason="first")
-    people = {role: User.objects.create_user(f"{role}@example.com", "right-password", role=role) for role in ROLES}
-    User.objects.create_user("other@example.com", "right-password", role="viewer")
-    return people
+def portal(seeded: Portal, db: None) -> Portal:
+    """The portal as it was made; what a test changes is undone."""
+    return seeded

@@ -50,7 +50,7 @@ def look(permission: str, query: str = "") -> Rule:
 
 
 def own(rule: Rule) -> Rule:
-    """Of something that the made-up portal does not hold, or that belongs to one person: 404 is an answer too."""
+    """Of something that this installation does not have (single sign-on is not set up): 404 is an answer too."""
     return replace(rule, absent=True)
 
 
@@ -75,7 +75,7 @@ PAGES: Final[dict[str, Rule]] = {
     "oidc_login": own(dialog(ANYONE)),
     "oidc_callback": own(dialog(ANYONE)),
     "socialaccount_login_cancelled": own(dialog(ANYONE)),
-    "password-link": own(dialog(ANYONE)),
+    "password-link": dialog(ANYONE),
     "logout": button(PERSON),
     "account_logout": button(PERSON),
     "account_reauthenticate": dialog(PERSON),
@@ -90,19 +90,20 @@ PAGES: Final[dict[str, Rule]] = {
     "mfa_list_webauthn": look(PERSON),
     "account_change_password": dialog(PERSON),
     "mfa_activate_totp": dialog(PERSON),
-    "mfa_deactivate_totp": own(dialog(PERSON)),
-    "mfa_view_recovery_codes": own(look(PERSON)),
-    "mfa_generate_recovery_codes": own(dialog(PERSON)),
+    "mfa_deactivate_totp": dialog(PERSON),
+    "mfa_view_recovery_codes": look(PERSON),
+    "mfa_generate_recovery_codes": dialog(PERSON),
     "mfa_add_webauthn": dialog(PERSON),
-    "mfa_remove_webauthn": own(dialog(PERSON)),
-    "mfa_edit_webauthn": own(dialog(PERSON)),
+    "mfa_remove_webauthn": dialog(PERSON),
+    "mfa_edit_webauthn": dialog(PERSON),
     "sessions": look(PERSON),
     "sessions-end-others": button(PERSON),
-    "session-end": own(button(PERSON)),
+    "session-end": button(PERSON),
     "views": look(PERSON),
-    "view-new": own(dialog(PERSON, "page=outbox", page="outbox")),
-    "view-rename": own(dialog(PERSON)),
-    "view-delete": own(dialog(PERSON)),
+    "view-new": dialog(PERSON, "page=outbox", page="outbox"),
+    "view-rename": dialog(PERSON),
+    "view-delete": dialog(PERSON),
+    "components": look(PEOPLE_MANAGE),
     "find": look(MESSAGES_READ),
     "shortcuts": look(PERSON),
     "shortcuts-switch": button(ANYONE),
@@ -117,7 +118,7 @@ PAGES: Final[dict[str, Rule]] = {
     "people-end-sessions": dialog(PEOPLE_MANAGE),
     "keys": look(APIKEYS_MANAGE),
     "key-new": dialog(APIKEYS_MANAGE),
-    "key-revoke": own(dialog(APIKEYS_MANAGE)),
+    "key-revoke": dialog(APIKEYS_MANAGE),
     "channels": look(SERVICES_READ),
     "schedules": look(SERVICES_READ),
     # -- services ---------------------------------------------------------------------------------
@@ -129,19 +130,19 @@ PAGES: Final[dict[str, Rule]] = {
     "service-pause": dialog(SERVICES_PAUSE),
     "service-resume": button(SERVICES_PAUSE),
     "service-history": look(SERVICES_READ),
-    "service-event": own(look(SERVICES_READ)),
+    "service-event": look(SERVICES_READ),
     "service-what-if": look(SERVICES_READ),
     "service-settings": dialog(SERVICES_EDIT),
     "service-versions": look(SERVICES_READ),
-    "service-restore": own(dialog(SERVICES_EDIT)),
+    "service-restore": dialog(SERVICES_EDIT),
     # -- templates --------------------------------------------------------------------------------
     "templates": look(MESSAGES_READ),
-    "template": own(look(MESSAGES_READ)),
+    "template": look(MESSAGES_READ),
     "template-new": dialog(TEMPLATES_EDIT),
     "template-preview": button(TEMPLATES_EDIT),
-    "template-activate": own(dialog(TEMPLATES_EDIT)),
-    "template-archive": own(dialog(TEMPLATES_EDIT)),
-    "template-test": own(dialog(TEMPLATES_EDIT)),
+    "template-activate": dialog(TEMPLATES_EDIT, "channel=email&language=en&version=1"),
+    "template-archive": dialog(TEMPLATES_EDIT, "channel=email&language=en"),
+    "template-test": dialog(TEMPLATES_EDIT, "channel=email&language=en"),
     # -- outbox -----------------------------------------------------------------------------------
     "outbox": look(MESSAGES_READ),
     "outbox-export": dialog(MESSAGES_READ),
@@ -157,9 +158,9 @@ PAGES: Final[dict[str, Rule]] = {
     "letters-assign": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
     "letters-note": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
     "letters-snooze": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
-    "triage": own(look(MESSAGES_READ)),
-    "triage-undo": own(button(DEADLETTERS_TRIAGE)),
-    "triage-stop": own(button(DEADLETTERS_TRIAGE)),
+    "triage": look(MESSAGES_READ),
+    "triage-undo": button(DEADLETTERS_TRIAGE),
+    "triage-stop": button(DEADLETTERS_TRIAGE),
     "letters-discard": dialog(DEADLETTERS_TRIAGE, "cause={fingerprint}", cause="{fingerprint}"),
     "letter-edit": dialog(REPLAYS_RUN),
     "replays": look(MESSAGES_READ),
@@ -196,6 +197,10 @@ OPERATIONS: Final[dict[str, str]] = {
     "POST /api/v1/messages/{message_id}/retry": MESSAGES_WRITE,
     "GET /api/v1/dead-letters": MESSAGES_READ,
     "GET /api/v1/dead-letters/causes": MESSAGES_READ,
+    "POST /api/v1/dead-letters/assign": DEADLETTERS_TRIAGE,
+    "POST /api/v1/dead-letters/note": DEADLETTERS_TRIAGE,
+    "POST /api/v1/dead-letters/snooze": DEADLETTERS_TRIAGE,
+    "POST /api/v1/dead-letters/discard": DEADLETTERS_TRIAGE,
     "POST /api/v1/replays": REPLAYS_RUN,
     "GET /api/v1/replays/{replay_id}": MESSAGES_READ,
     "POST /api/v1/replays/{replay_id}/pause": REPLAYS_RUN,
@@ -210,15 +215,23 @@ OPERATIONS: Final[dict[str, str]] = {
     "POST /api/v1/templates/{name}/activate": TEMPLATES_EDIT,
     "GET /stats/circuit-breaker": SERVICES_READ,
 }
-# The made-up portal has no template: "not found" is an answer there.
-MAY_BE_ABSENT: Final = ("/api/v1/templates/{name}",)
 # A body is read before the scope is looked at, so it must be one that is understood.
 BODIES: Final[dict[str, object]] = {
     "POST /api/v1/messages": {"service": "midtrans", "json": {"a": 1}},
     "POST /api/v1/messages/batch": {"messages": [{"service": "midtrans", "json": {"a": 1}}]},
+    "POST /api/v1/dead-letters/assign": {"cause": "{fingerprint}", "assignee": "other@example.com"},
+    "POST /api/v1/dead-letters/note": {"cause": "{fingerprint}", "text": "x"},
+    "POST /api/v1/dead-letters/snooze": {"cause": "{fingerprint}", "until": "2999-01-01T00:00:00Z"},
+    "POST /api/v1/dead-letters/discard": {"cause": "{fingerprint}", "reason": "x"},
     "POST /api/v1/replays": {"cause": "{fingerprint}", "reason": "x"},
-    "POST /api/v1/templates/{name}": {"channel": "http", "body": "Hello", "reason": "x"},
-    "POST /api/v1/templates/{name}/activate": {"channel": "http", "version": 1, "reason": "x"},
+    "POST /api/v1/templates/{name}": {
+        "channel": "email",
+        "language": "en",
+        "subject": "x",
+        "body": "Hello",
+        "reason": "x",
+    },
+    "POST /api/v1/templates/{name}/activate": {"channel": "email", "language": "en", "version": 1, "reason": "x"},
     "POST /api/v1/services/{name}/breaker": {"action": "reset", "reason": "x"},
 }
 # Answered outside of the resolver, to whoever asks (opsportal.probes).

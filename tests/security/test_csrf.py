@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from apps.accounts.models import User
 from apps.audit.models import AuditEntry
 from tests.security.matrix import OPERATIONS
-from tests.security.walk import addresses, known_ids
+from tests.security.portal import Portal
+from tests.security.walk import addresses
 
 CHANGES = ("post", "put", "patch", "delete")
 
 
 @pytest.mark.parametrize("method", CHANGES)
-def test_no_address_takes_a_change_without_the_token(portal: dict[str, User], method: str) -> None:
+def test_no_address_takes_a_change_without_the_token(portal: Portal, method: str) -> None:
     """Pages answer 403; the API does not take a session for a change at all: 401, or 405 where there is none."""
     client = Client(enforce_csrf_checks=True)
     client.force_login(portal["admin"])
-    known, before = known_ids(), AuditEntry.objects.count()
+    known, before = portal.known["admin"], AuditEntry.objects.count()
     for found in addresses():
         path = found.path(known)
         answer = getattr(client, method)(path)
@@ -29,7 +29,7 @@ def test_no_address_takes_a_change_without_the_token(portal: dict[str, User], me
     assert AuditEntry.objects.count() == before
 
 
-def test_a_wrong_token_and_a_foreign_origin_are_refused(portal: dict[str, User]) -> None:
+def test_a_wrong_token_and_a_foreign_origin_are_refused(portal: Portal) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(portal["admin"])
     client.get("/services/midtrans/pause")

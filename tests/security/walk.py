@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpResponseBase
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from apps.accounts.models import User
-from apps.audit.models import AuditEntry
-from apps.outbox.models import DeadLetter, Message, Replay
 from tests.security.matrix import Rule
-
-API_PREFIXES = ("/api/v1/", "/stats/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +27,12 @@ class Address:
         return list(self.pattern.pattern.converters)
 
     def path(self, known: dict[str, str]) -> str:
-        """The address of something that is there. ``known`` says what stands for each argument."""
-        text = "/" + self.route
-        for name, converter in self.pattern.pattern.converters.items():
-            kind = type(converter).__name__.removesuffix("Converter").lower()
-            for written in (f"<{kind}:{name}>", f"<{name}>"):
-                text = text.replace(written, known.get(name, "1"))
+        """The address of something that is there. ``known`` says what stands for each argument; ``template.name``
+        is the name within addresses whose own name begins with template.
+        """
+        text, kindred = "/" + self.route, self.name.partition("-")[0]
+        for name in self.arguments:
+            text = re.sub(rf"<(\w+:)?{name}>", known.get(f"{kindred}.{name}") or known.get(name, "1"), text)
         return text
 
 
@@ -66,30 +63,6 @@ def admin_pages() -> list[Address]:
     return [found for found in addresses() if found.name.startswith("admin:")]
 
 
-def known_ids() -> dict[str, str]:
-    """What stands for the arguments of addresses: things the seeded portal holds."""
-    letter = DeadLetter.objects.filter(state="open", service="midtrans").order_by("-id").first()
-    waiting = Message.objects.filter(status="RETRYING").order_by("id").first()
-    entry = AuditEntry.objects.order_by("-id").first()
-    other = User.objects.filter(email="other@example.com").first()
-    assert letter is not None
-    assert waiting is not None
-    assert entry is not None
-    assert other is not None
-    return {
-        "name": "midtrans",
-        "fingerprint": letter.cause_id,
-        "letter_id": str(letter.pk),
-        "message_id": str(waiting.pk),
-        "replay_id": str(Replay.objects.values_list("pk", flat=True).get()),
-        "entry_id": str(entry.pk),
-        "person_id": str(other.pk),
-        # Of these the made-up portal has none, or they are one person's own.
-        **dict.fromkeys(("key_id", "session_id", "view_id", "triage_id", "event_id", "version", "pk"), "1"),
-        "token": "not-a-token",
-    }
-
-
 def filled(value: Any, known: dict[str, str]) -> Any:
     """``value`` with ``{names}`` replaced by what is known."""
     if isinstance(value, dict):
@@ -101,6 +74,18 @@ def filled(value: Any, known: dict[str, str]) -> Any:
 
 def query_of(rule: Rule, known: dict[str, str]) -> str:
     return f"?{filled(rule.query, known)}" if rule.query else ""
+
+
+class undone:
+    """Roll back whatever happens inside."""
+
+    def __enter__(self) -> None:
+        self.atomic = transaction.atomic()
+        self.atomic.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        transaction.set_rollback(True)
+        self.atomic.__exit__(None, None, None)
 
 
 def leads_to_login(answer: HttpResponseBase) -> bool:

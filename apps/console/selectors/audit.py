@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from apps.audit.checks import Status, status
@@ -15,22 +14,13 @@ from apps.audit.models import AuditEntry
 from apps.audit.selectors import AuditFilters, list_entries, newer_than
 from apps.audit.wording import ACTIONS, action_words, kind_words
 from apps.console.marks import Mark
+from apps.console.selectors.audit_links import Links, links_for
+from apps.core.actor import MESSAGES_REVEAL
 from apps.core.masking import mask_addresses
 
 PER_PAGE: Final = 50
 SHOWN_CHANGES: Final = 3
 LONGEST_VALUE: Final = 80
-# How targets begin -> the page of what follows.
-PAGES: Final[Mapping[str, str]] = {
-    "service:": "service",
-    "person:": "person",
-    "apikey:": "apikey",
-    "template:": "template",
-    "cause:": "cause",
-    "message ": "message",
-    "dead letter ": "letter",
-    "replay ": "replay",
-}
 TONES: Final[Mapping[str, str]] = {"fits": "good", "broken": "bad", "stale": "unknown", "never": "unknown"}
 
 
@@ -73,44 +63,33 @@ class AuditPage:
     newer: int
 
 
-def audit_page(filters: AuditFilters, *, cursor: int | None, anchor: int | None, revealed: bool) -> AuditPage:
+def audit_page(
+    filters: AuditFilters, *, cursor: int | None, anchor: int | None, permissions: frozenset[str]
+) -> AuditPage:
     """A page of rows. With ``anchor`` the rows stay what they were and only newer ones are counted."""
     holds = cursor is None and anchor is not None
     newer = newer_than(filters, anchor) if holds and anchor is not None else 0
     start = anchor + 1 if holds and anchor is not None else cursor
     found = list_entries(filters, cursor=start, limit=PER_PAGE)
     first = found.items[0].pk if found.items else 0
-    rows = [row_of(entry, revealed=revealed) for entry in found.items]
+    links = links_for([entry.target for entry in found.items], permissions)
+    rows = [row_of(entry, links) for entry in found.items]
     return AuditPage(rows, found.next_cursor, anchor if anchor is not None else first, newer)
 
 
-def row_of(entry: AuditEntry, *, revealed: bool) -> EntryRow:
-    """``revealed``: whoever looks may see addresses of people in reasons and values."""
+def row_of(entry: AuditEntry, links: Links) -> EntryRow:
+    """Addresses of people in reasons and values are shown to whoever may reveal messages."""
+    revealed = MESSAGES_REVEAL in links.permissions
     changes = changes_of(entry.before, entry.after)
     if not revealed:
         changes = [Change(item.name, _veiled(item.before), _veiled(item.after)) for item in changes]
     reason = entry.reason if revealed else mask_addresses(entry.reason)
     what, kind = action_words(entry.action), kind_words(entry.actor_kind)
-    return EntryRow(entry, what, kind, reason, target_url(entry.target), changes)
+    return EntryRow(entry, what, kind, reason, links.url(entry.target), changes)
 
 
 def _veiled(text: str | None) -> str | None:
     return None if text is None else mask_addresses(text)
-
-
-def target_url(target: str) -> str:
-    """The page of what was acted upon; empty when it has none (many letters at once, an encryption key)."""
-    for start, name in PAGES.items():
-        if target.startswith(start):
-            return _address(name, target.removeprefix(start))
-    return ""
-
-
-def _address(name: str, of: str) -> str:
-    try:
-        return reverse(name, args=[int(of) if of.isdecimal() else of])
-    except NoReverseMatch:
-        return ""
 
 
 def changes_of(before: Any, after: Any) -> list[Change]:
@@ -141,6 +120,8 @@ def _flat(value: Any, within: str = "") -> dict[str, str]:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
     return json.dumps(value, ensure_ascii=False)
 
 

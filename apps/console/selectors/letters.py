@@ -174,6 +174,7 @@ def in_words(why: str) -> str:
 # For the catalogue: these are stored in English.
 STORED: Final = (
     *(_l(text) for text in OUTCOME_TEXT.values()),
+    _l("closed or put back before it was taken in"),
     _l("not an open dead letter"),
     _l("the message was pruned"),
     _l("the message has expired"),

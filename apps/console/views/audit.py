@@ -19,9 +19,10 @@ from apps.audit.selectors import AuditFilters, entry_detail
 from apps.audit.wording import ACTOR_KINDS
 from apps.console.forms import text_input
 from apps.console.selectors.audit import action_choices, audit_page, chain, row_of
-from apps.console.web import actor_of, crumbs, done, may, page, refused
+from apps.console.selectors.audit_links import links_for
+from apps.console.web import actor_of, crumbs, done, page, refused
 from apps.core import clock
-from apps.core.actor import AUDIT_READ, MESSAGES_REVEAL
+from apps.core.actor import AUDIT_READ
 from apps.core.errors import Invalid, PortalError
 from apps.core.live import anchor, live_page
 from apps.core.pagination import parse_cursor
@@ -88,7 +89,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         filters,
         cursor=parse_cursor(request.GET.get("cursor")),
         anchor=anchor(request),
-        revealed=may(request, MESSAGES_REVEAL),
+        permissions=actor_of(request).permissions,
     )
     context = {
         "form": form,
@@ -109,7 +110,7 @@ def entry(request: HttpRequest, entry_id: int) -> HttpResponse:
     detail = entry_detail(entry_id)
     context = {
         "detail": detail,
-        "row": row_of(detail.entry, revealed=may(request, MESSAGES_REVEAL)),
+        "row": row_of(detail.entry, links_for([detail.entry.target], actor_of(request).permissions)),
         "chain": chain(),
         "crumbs": crumbs((_("Audit trail"), reverse("audit")), _("entry {number}").format(number=entry_id)),
     }

@@ -44,7 +44,7 @@ from apps.core.live import live_page
 from apps.core.pagination import parse_cursor
 from apps.outbox.deadletters.selection import Selection
 from apps.outbox.gates import Gate, gates_of
-from apps.outbox.models import Replay, ReplayItem
+from apps.outbox.models import Replay, ReplayItem, ReplayState
 from apps.outbox.replays import services
 from apps.outbox.replays.planning import TAKEN, Plan, plan_replay, sample_letters
 from apps.outbox.replays.selectors import failures, skipped
@@ -81,6 +81,8 @@ def replay(request: HttpRequest, replay_id: int) -> HttpResponse:
     state = request.GET.get("state", "")
     items = replay_items(replay_id, state=state, cursor=parse_cursor(request.GET.get("cursor")), limit=50)
     counts = _counts(found)
+    if found.state == ReplayState.PREPARING:
+        counts |= {"": found.prepared, "waiting": found.prepared}
     context = {
         "replay": found,
         "mark": marks.REPLAY[found.state],
@@ -157,6 +159,9 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 def _begun(made: Replay) -> str:
+    if made.state == ReplayState.PREPARING:
+        text = ngettext("Replay {id} is taking in {n} letter.", "Replay {id} is taking in {n} letters.", made.total)
+        return text.format(id=made.pk, n=human.number(made.total))
     text = ngettext("Replay {id} has begun: {n} message.", "Replay {id} has begun: {n} messages.", made.total)
     return text.format(id=made.pk, n=human.number(made.total))
 

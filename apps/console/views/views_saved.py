@@ -23,6 +23,7 @@ from apps.core.live import live_page
 PAGE_NAMES: Final = {
     "outbox": gettext_lazy("Outbox"),
     "dead-letters": gettext_lazy("Dead letters"),
+    "letters": gettext_lazy("All letters"),
     "cause": gettext_lazy("Cause"),
     "replays": gettext_lazy("Replays"),
     "audit": gettext_lazy("Audit trail"),

@@ -25,7 +25,7 @@ replays_router = Router(tags=["Replays"], auth=KEYS)
 
 Reason = Literal["permanent", "exhausted", "template", "worker_lost", "ordering", "configuration"]
 LetterState = Literal["open", "replayed", "discarded"]
-ReplayState = Literal["canary", "running", "paused", "stopped", "done", "cancelled"]
+ReplayState = Literal["preparing", "canary", "running", "paused", "stopped", "done", "cancelled"]
 Count = Annotated[int, Field(ge=0)]
 
 

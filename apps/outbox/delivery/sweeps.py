@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from redis.exceptions import RedisError
 
 from apps.outbox import metrics
 from apps.outbox.delivery.claim import Claimed, dialect
@@ -24,6 +26,9 @@ from apps.services.models import Service
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 500
+PRUNE_BATCHES: Final = 50
+PRUNED_TO: Final = "outbox.pruned_to"
+PRUNED_TO_S: Final = 3600
 LOST_TEXT: Final = (
     "The worker {worker} did not report back before its lease ended at {lease}: it was killed or cut off. "
     "The provider may have received this message."
@@ -113,20 +118,51 @@ def release_orphans() -> int:
         return int(cursor.rowcount)
 
 
-def prune(*, keep_sent: timedelta, limit: int = 1000) -> int:
-    """Delete delivered messages older than ``keep_sent`` with their attempts, ``limit`` at a time."""
-    horizon = datetime.now(UTC) - keep_sent
+def prune(*, keep_sent: timedelta, limit: int = 1000, batches: int = PRUNE_BATCHES) -> int:
+    """Delete delivered messages older than ``keep_sent`` with their attempts; looks at ``limit`` at a time, at most
+    ``batches`` times. Returns how many went.
+
+    It goes on where the last call left off, so that old messages that must stay, dead ones above all, are not in the
+    way. When it comes to younger ones it begins anew: what could not go then may have ended since.
+    """
+    reached, gone = _reached(), 0
+    for _ in range(batches):
+        deleted, reached = _prune_some(datetime.now(UTC) - keep_sent, reached, limit)
+        gone += deleted
+        if not reached:
+            break
+    _remember(reached)
+    return gone
+
+
+def _prune_some(horizon: datetime, after: int, limit: int) -> tuple[int, int]:
+    """One batch behind message ``after``: how many went, and how far it got; 0 when the rest is younger."""
     done = (MessageStatus.SENT, MessageStatus.CANCELLED, MessageStatus.EXPIRED)
     with transaction.atomic():
         # The oldest ids are the oldest rows, so the primary key finds them without an index on time.
-        ids = [
-            pk
-            for pk, status, at in Message.objects.order_by("id").values_list("id", "status", "created_at")[:limit]
-            if status in done and at < horizon
-        ]
+        behind = Message.objects.filter(id__gt=after).order_by("id")
+        rows = list(behind.values_list("id", "status", "created_at")[:limit])
+        ids = [pk for pk, status, at in rows if status in done and at < horizon]
         if ids:
             _delete_with_attempts(ids)
-    return len(ids)
+    more = len(rows) == limit and rows[-1][2] < horizon
+    return len(ids), rows[-1][0] if more else 0
+
+
+def _reached() -> int:
+    """Without a cache it begins with the oldest each time."""
+    try:
+        return int(cache.get(PRUNED_TO, 0))
+    except (RedisError, OSError) as error:
+        log.debug("cache.away", error=str(error))
+        return 0
+
+
+def _remember(reached: int) -> None:
+    try:
+        cache.set(PRUNED_TO, reached, PRUNED_TO_S)
+    except (RedisError, OSError) as error:
+        log.debug("cache.away", error=str(error))
 
 
 def _delete_with_attempts(ids: Sequence[int]) -> None:
@@ -143,7 +179,5 @@ def run_all() -> None:
 
 
 def prune_all() -> None:
-    """Prune until a batch comes back short, at most 50 batches."""
-    for _ in range(50):
-        if prune(keep_sent=timedelta(days=30)) < 1000:
-            return
+    """What a minute's tick prunes."""
+    prune(keep_sent=timedelta(days=30))

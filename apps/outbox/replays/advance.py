@@ -19,6 +19,7 @@ from apps.outbox.delivery.fairness import refill, shares
 from apps.outbox.gates import Gate, gates
 from apps.outbox.models import DeadLetter, Replay, ReplayItem, ReplayState
 from apps.outbox.replays.observe import Looked, look_at_released
+from apps.outbox.replays.preparing import prepare_all
 from apps.outbox.replays.progress import ENDED_STATES, RUNNING_STATES, count_items, failed_percent, settled
 from apps.outbox.replays.release import release
 
@@ -51,7 +52,7 @@ def advance_all() -> int:
         todo = [replay_id for replay_id, count in settled_now.items() if (count or 0) >= BUSY]
         if time.monotonic() >= ends:
             break
-    return moved
+    return moved + prepare_all()
 
 
 def _advance_safely(replay_id: int) -> int | None:
@@ -63,7 +64,7 @@ def _advance_safely(replay_id: int) -> int | None:
 
 
 def advance(replay_id: int) -> bool:
-    """One step of one replay. False when it is gone or another process is at it."""
+    """One step of one replay. False when it is gone, not prepared yet, or another process is at it."""
     return _step(replay_id) is not None
 
 
@@ -97,7 +98,8 @@ def _pace(replay: Replay, now: datetime) -> list[list[float]]:
 
 def _locked(replay_id: int) -> Replay | None:
     skip = connection.features.has_select_for_update_skip_locked
-    return Replay.objects.select_for_update(skip_locked=skip).filter(pk=replay_id).first()
+    made = Replay.objects.exclude(state=ReplayState.PREPARING)
+    return made.select_for_update(skip_locked=skip).filter(pk=replay_id).first()
 
 
 def _database_now(replay_id: int) -> datetime:

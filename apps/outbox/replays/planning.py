@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import BigIntegerField, Case, Count, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from apps.core.clock import now
 from apps.outbox.deadletters.selection import ASLEEP, Selection, select
 from apps.outbox.gates import Gate, gates
-from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, Replay, ReplayItem
+from apps.outbox.models import DeadLetter, DeliveryMinute, MessageStatus, Replay, ReplayItem, ReplayState
 from apps.outbox.replays.progress import ENDED_STATES
 
 ACTIVE_ITEM: Final = (ReplayItem.State.WAITING, ReplayItem.State.RELEASED)
 SHOWN_TENANTS: Final = 20
 SAMPLES: Final = 3
 TAKEN: Final = "already in replay "
+NOT_TAKEN: Final = "closed or put back before it was taken in"
 OUTCOME_TEXT: Final = {
     "not_dead": "the message is no longer a dead letter",
     "expired": "the message has expired",
@@ -81,25 +82,48 @@ def sample_letters(selection: Selection, services: Mapping[str, int]) -> list[De
     return [letter for letter in found if letter is not None]
 
 
-def eligible_letters(selection: Selection) -> QuerySet[DeadLetter]:
-    """The letters a replay would put back: open, their message still dead and not expired, in no other replay."""
+def eligible_letters(selection: Selection, own_replay: int | None = None) -> QuerySet[DeadLetter]:
+    """The letters a replay would put back: open, their message still dead and not expired, in no other replay, nor
+    meant by one under preparation that was made before ``own_replay``.
+    """
     expired = Q(message__expires_at__isnull=False, message__expires_at__lte=Now())
     taken = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("pk")
     letters = selection.queryset().filter(message__status=MessageStatus.DLQ).exclude(expired)
+    for _replay, meant in under_preparation(own_replay):
+        letters = letters.exclude(pk__in=meant)
     return letters.annotate(taken=Subquery(taken[:1])).filter(taken__isnull=True)
+
+
+def under_preparation(before: int | None = None) -> list[tuple[int, QuerySet[DeadLetter, Any]]]:
+    """Replays that are still taking in letters, and the letters that each has yet to reach."""
+    found = Replay.objects.filter(state=ReplayState.PREPARING).order_by("pk")
+    rows = found if before is None else found.filter(pk__lt=before)
+    return [
+        (pk, Selection.parse(without_services(selection)).queryset().filter(message_id__gt=reached).values("pk"))
+        for pk, selection, reached in rows.values_list("pk", "selection", "reached")
+    ]
+
+
+def without_services(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """What a replay was asked to replay; the services it found are written down beside it."""
+    return {name: value for name, value in selection.items() if name != "services"}
 
 
 def sort_out(selection: Selection, own_replay: int | None = None) -> tuple[dict[str, int], int]:
     """Count what is left out, by reason, and what is not. Items of ``own_replay`` are not left out."""
-    return _sorted_out(selection, _groups(selection), own_replay)
+    return _sorted_out(selection, _groups(selection, own_replay), own_replay)
 
 
-def _groups(selection: Selection) -> Iterable[Mapping[str, Any]]:
+def _groups(selection: Selection, own_replay: int | None = None) -> Iterable[Mapping[str, Any]]:
     """The letters it means, counted by all that decides about them in one pass."""
     taken: Any = Value(None, output_field=BigIntegerField())
     if Replay.objects.filter(~Q(state__in=ENDED_STATES) | Q(released__gt=0)).exists():
         active = ReplayItem.objects.filter(dead_letter=OuterRef("pk"), state__in=ACTIVE_ITEM).values("replay_id")
         taken = Subquery(active[:1])
+        meant = [When(pk__in=letters, then=Value(pk)) for pk, letters in under_preparation(own_replay)]
+        if meant:
+            number = BigIntegerField()
+            taken = Coalesce(taken, Case(*meant, output_field=number), output_field=number)
     outcome = Case(
         When(message__expires_at__lte=Now(), then=Value("expired")),
         When(~Q(message__status=MessageStatus.DLQ), then=Value("not_dead")),

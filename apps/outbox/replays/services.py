@@ -7,8 +7,7 @@ from math import isfinite
 from typing import Any, Final
 
 import structlog
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Value
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,13 +18,17 @@ from apps.core.clock import now
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.human import span
 from apps.outbox.deadletters.selection import Selection, select
+from apps.outbox.deadletters.selectors import newest_selected
 from apps.outbox.models import Replay, ReplayItem, ReplayState
-from apps.outbox.replays.planning import TAKEN, eligible_letters, sort_out
+from apps.outbox.replays.planning import TAKEN, eligible_letters, sort_out, under_preparation
+from apps.outbox.replays.preparing import insert_items, note_of, one_at_a_time, services_of
 from apps.outbox.replays.progress import RUNNING_STATES, count_items, failed_percent
 
 log = structlog.get_logger(__name__)
 
 MAX_PER_SECOND: Final = 100_000
+# So many letters go in while the person waits; of more, the control queue takes them in.
+AT_ONCE: Final = 10_000
 TAKEN_OUT: Final = "taken out of the replay"
 
 
@@ -45,8 +48,9 @@ def create_replay(
     ``canary`` letters go first, and the rest only if all of those were sent. ``per_second`` limits how
     many are put back (None: as fast as the service takes them). Above ``stop_above_percent`` failures it
     stops by itself. A letter that is in another unfinished replay is left out, so two people who press
-    at once put each letter back once. ``token`` is the form it came from: a form makes one replay.
-    ``known`` are the replays whose letters the person saw left out; if another one has taken letters
+    at once put each letter back once. More than ``AT_ONCE`` letters are taken in by the control queue, before the
+    first is put back; the replay is ``preparing`` until then. ``token`` is the form it came from: a form makes one
+    replay. ``known`` are the replays whose letters the person saw left out; if another one has taken letters
     since, that is a conflict too, because what was decided upon is no longer what would happen.
 
     Raises :class:`Invalid`, and :class:`Conflict` if no letter is left.
@@ -76,11 +80,17 @@ def create_replay(
 
 @transaction.atomic
 def _create(chosen: Selection, options: Mapping[str, Any], actor: Actor, known: Collection[int] | None) -> Replay:
+    one_at_a_time()
     replay = Replay.objects.create(**options)
-    total = _insert_items(replay, chosen)
-    left_out, _eligible = sort_out(chosen, own_replay=replay.pk)
-    _refuse_overlap(chosen, total, left_out, known)
+    large = _is_large(chosen)
+    taken_in = 0 if large else insert_items(replay, eligible_letters(chosen, own_replay=replay.pk))
+    left_out, eligible = sort_out(chosen, own_replay=replay.pk)
+    total = eligible if large else taken_in
+    unreached = {pk for pk, _letters in under_preparation(replay.pk)} if large else set()
+    _refuse_overlap(chosen, total, left_out, known, unreached)
     _keep_plan(replay, total, left_out)
+    if large:
+        _prepare_later(replay, chosen)
     record(
         actor=actor,
         action="replay.started",
@@ -91,16 +101,38 @@ def _create(chosen: Selection, options: Mapping[str, Any], actor: Actor, known: 
     return Replay.objects.get(pk=replay.pk)
 
 
+def _is_large(chosen: Selection) -> bool:
+    """Looks at no more letters than it takes to know."""
+    return len(chosen.queryset().order_by().values_list("pk")[: AT_ONCE + 1]) > AT_ONCE
+
+
+def _prepare_later(replay: Replay, chosen: Selection) -> None:
+    """The control queue takes its letters in. Those that die from now on are not meant."""
+    newest = chosen.up_to or newest_selected(chosen)
+    replay.selection = replay.selection | {"up_to": newest}
+    replay.state = ReplayState.PREPARING
+    replay.save(update_fields=["selection", "state"])
+
+
 def _refuse_twice(token: str) -> None:
     earlier = Replay.objects.filter(token=token[:64]).first() if token else None
     if earlier is not None:
         raise Conflict(began(earlier, earlier.total, earlier.total), detail={"replay": earlier.pk})
 
 
-def _refuse_overlap(chosen: Selection, total: int, left_out: Mapping[str, int], known: Collection[int] | None) -> None:
-    """Raise :class:`Conflict` when nothing is left, or when a replay nobody was told of has taken letters."""
+def _refuse_overlap(
+    chosen: Selection,
+    total: int,
+    left_out: Mapping[str, int],
+    known: Collection[int] | None,
+    unreached: Collection[int] = (),
+) -> None:
+    """Raise :class:`Conflict` when nothing is left, or when a replay nobody was told of has taken letters, or one of
+    ``unreached`` has yet to: were it cancelled, this one would take in what it was said to leave out.
+    """
     taken = {int(why.removeprefix(TAKEN)): count for why, count in left_out.items() if why.startswith(TAKEN)}
-    news = {pk: count for pk, count in taken.items() if known is not None and pk not in known}
+    told = taken if known is None else known
+    news = {pk: count for pk, count in taken.items() if pk not in told or pk in unreached}
     if total and not news:
         return
     who = news or taken
@@ -166,7 +198,7 @@ def change_pace(
         if stop_above_percent is not None:
             replay.stop_above_percent = stop_above_percent
 
-    unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
+    unfinished = (ReplayState.PREPARING, *RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
     return _move(replay_id, actor, "replay.pace_changed", reason, unfinished, change)
 
 
@@ -188,7 +220,7 @@ def take_out(*, replay_id: int, actor: Actor, ids: Collection[int], reason: str 
 
 def cancel(*, replay_id: int, actor: Actor, reason: str = "") -> Replay:
     """Give the waiting letters back, open as they were. What was put back already goes on and is counted."""
-    unfinished = (*RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
+    unfinished = (ReplayState.PREPARING, *RUNNING_STATES, ReplayState.PAUSED, ReplayState.STOPPED)
     return _move(replay_id, actor, "replay.cancelled", reason, unfinished, _cancel)
 
 
@@ -211,27 +243,12 @@ def _within(value: Any, least: float, most: float) -> bool:
     return is_number and isfinite(value) and least <= value <= most
 
 
-def _insert_items(replay: Replay, selection: Selection) -> int:
-    """One statement, in the order of the messages. A letter that another replay took in the same moment
-    breaks the unique index ``replay_item_active_once`` and is left out. Returns how many went in.
-    """
-    letters = eligible_letters(selection).order_by("message_id").annotate(replay=Value(replay.pk))
-    sql, parameters = letters.values_list("replay", "pk", F("message_id")).query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO replay_item (replay_id, dead_letter_id, message_id) {sql} ON CONFLICT DO NOTHING",
-            parameters,
-        )
-        return int(cursor.rowcount)
-
-
 def _keep_plan(replay: Replay, total: int, left_out: Mapping[str, int]) -> None:
-    services = replay.items.order_by().values_list("dead_letter__service", flat=True).distinct()
     replay.total = total
     replay.left_out = dict(left_out)
-    replay.selection = replay.selection | {"services": sorted(services)}
+    replay.selection = replay.selection | {"services": services_of(replay)}
     if left_out:
-        replay.note = "Left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()) + "."
+        replay.note = note_of(left_out)
     replay.save(update_fields=["total", "selection", "left_out", "note"])
 
 
@@ -298,6 +315,8 @@ def _resume(replay: Replay, stop_above_percent: float | None) -> None:
 
 
 def _cancel(replay: Replay) -> None:
+    if replay.state == ReplayState.PREPARING:
+        replay.total = replay.prepared
     replay.items.filter(state=ReplayItem.State.WAITING).update(
         state=ReplayItem.State.SKIPPED, note="the replay was cancelled", settled_at=Now()
     )

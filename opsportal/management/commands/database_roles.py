@@ -53,7 +53,7 @@ class Command(PortalCommand):
             dict(dj_database_url.parse(url))
             for url in (settings.MIGRATION_DATABASE_URL, settings.APPLICATION_DATABASE_URL)
         ]
-        if any("postgresql" not in found["ENGINE"] for found in pair):
+        if any("postgresql" not in str(found["ENGINE"]) for found in pair):
             raise CommandError("Both URLs must be of PostgreSQL: SQLite has no roles.")
         if pair[0]["USER"] == pair[1]["USER"]:
             raise CommandError("Both URLs have the same user; the application needs one of its own.")

@@ -130,11 +130,12 @@ def test_the_rate_is_kept_on_the_clock_of_the_database(lead: Actor) -> None:
         dead(service)
     replay = step(create_replay(selection={"service": "midtrans"}, actor=lead, per_second=10))
     assert replay.released == 10
-    assert step(replay).released == 10
+    assert 10 <= step(replay).released < 20  # the clock goes on between the steps
     seconds_pass(replay, 1)
-    assert step(replay).released == 20
+    before = step(replay).released
+    assert 20 <= before < 30
     seconds_pass(replay, 3600)
-    assert step(replay).released == 40
+    assert step(replay).released == before + 20
 
 
 def test_a_slow_rate_begins_at_once(lead: Actor) -> None:
@@ -155,7 +156,7 @@ def test_it_finds_its_speed_by_what_settles(lead: Actor) -> None:
         dead(service)
     replay = step(create_replay(selection={"service": "midtrans"}, actor=lead))
     assert replay.released == 20
-    assert step(replay).released == 20
+    assert 20 <= step(replay).released <= 25  # the clock goes on between the steps
     send(on_their_way(replay))
     assert step(replay).released == 40
     send(on_their_way(replay))

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils.dateparse import parse_date, parse_datetime
 
+from apps.audit import anchors
 from apps.audit.export import CONTENT_TYPES, FileCheck, export, verify_file
 from apps.audit.guard import missing_triggers
 from apps.audit.models import AuditEntry
@@ -76,6 +77,12 @@ class Command(PortalCommand):
             self.say(f"{found.checked} entries, all as they were written.")
             if found.upto.id:
                 self.say(f"The last is {found.upto.id} with the hash {found.upto.hash}.")
+            other = anchors.of_others()
+            if other:
+                self.say(
+                    f"{other.source} belongs to another database, which had reached entry {other.entry_id}. "
+                    "If nobody began with an empty database, see docs/runbooks/audit-chain-broken.md."
+                )
 
     def _verify_file(self, file: Path, *, json: bool, complete: bool) -> None:
         kind = "csv" if file.suffix.lower() == ".csv" else "jsonl"
