@@ -49,7 +49,7 @@ def acknowledge(*, episode_id: int, actor: Actor, reason: str = "", until: datet
         raise Invalid.field("until", _("must be a time with its zone, in the future"))
     episode.acknowledged_at, episode.acknowledged_by, episode.acknowledged_until = now, str(actor)[:200], until
     episode.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
-    _told(episode, "acknowledged", now, actor, reason, until=until.isoformat() if until else None)
+    _written(episode, "alert.acknowledged", now, actor, reason, until=until.isoformat() if until else None)
     return episode
 
 
@@ -62,7 +62,7 @@ def take_back(*, episode_id: int, actor: Actor, reason: str = "") -> Episode:
         raise Conflict(_("{name} is not acknowledged.").format(name=episode.name))
     episode.acknowledged_at, episode.acknowledged_by, episode.acknowledged_until = None, "", None
     episode.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
-    _told(episode, "acknowledgement_taken_back", now, actor, reason)
+    _written(episode, "alert.acknowledgement_taken_back", now, actor, reason)
     return episode
 
 
@@ -74,7 +74,7 @@ def assign(*, episode_id: int, actor: Actor, assignee: str) -> Episode:
     episode = _held(episode_id)
     episode.assignee = assignee
     episode.save(update_fields=["assignee"])
-    _told(episode, "assigned", database_now(), actor, "", assignee=assignee)
+    _written(episode, "alert.assigned", database_now(), actor, "", assignee=assignee)
     return episode
 
 
@@ -85,7 +85,7 @@ def note(*, episode_id: int, actor: Actor, text: str) -> EpisodeEvent:
     if not clean or len(clean) > 10_000:
         raise Invalid.field("text", _("write 1 to 10000 characters"))
     episode = _held(episode_id)
-    return _told(episode, "noted", database_now(), actor, clean)
+    return _written(episode, "alert.noted", database_now(), actor, clean)
 
 
 @transaction.atomic
@@ -97,10 +97,11 @@ def snooze(*, episode_id: int, actor: Actor, until: datetime | None, reason: str
         raise Invalid.field("until", _("must be a time with its zone, in the future"))
     episode.snoozed_until = until
     episode.save(update_fields=["snoozed_until"])
-    _told(episode, "snoozed", now, actor, reason, until=until.isoformat() if until else None)
+    _written(episode, "alert.snoozed", now, actor, reason, until=until.isoformat() if until else None)
     return episode
 
 
-def _told(episode: Episode, kind: str, at: datetime, actor: Actor, text: str, **detail: Any) -> EpisodeEvent:
-    record(actor=actor, action=f"alert.{kind}", target=f"alert:{episode.pk}", after=detail or None, reason=text)
-    return note_event(episode, kind, at, actor=str(actor)[:200], text=text, **detail)
+def _written(episode: Episode, action: str, at: datetime, actor: Actor, text: str, **detail: Any) -> EpisodeEvent:
+    """``action`` in the audit trail, and without its prefix in the story of the alert."""
+    record(actor=actor, action=action, target=f"alert:{episode.pk}", after=detail or None, reason=text)
+    return note_event(episode, action.removeprefix("alert."), at, actor=str(actor)[:200], text=text, **detail)
