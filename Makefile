@@ -43,7 +43,7 @@ bench: setup-dev ## Measure the engine beside its peers; writes docs/reference/b
 bench-pages: setup-dev ## Measure every page with a million messages; writes docs/reference/page-benchmarks.md
 	@exec $(VENV_PYTHON) -m bench.pages $(ARGS)
 
-screenshots: setup-dev ## Take the pictures of docs/screenshots from a running sandbox
+screenshots: setup-dev ## Take the pictures of docs/screenshots: each page, light, dark and on a phone
 	@exec $(VENV_PYTHON) -m scripts.screenshots $(ARGS)
 
 messages: setup-dev ## Find every text of the pages, merge it into locale/ and compile it (ARGS=--check)

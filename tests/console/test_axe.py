@@ -9,6 +9,7 @@ import axe_playwright_python
 from django.core.cache import cache
 from playwright.sync_api import Browser, Page
 
+from apps.accounts.models import User
 from apps.console.management.commands.seed_demo import seed
 from apps.core.clock import now
 from scripts.screenshots import DESKTOP, PHONE
@@ -77,6 +78,18 @@ def test_no_page_has_a_violation(server: Any, browser: Browser, problems: list[s
     for path in (pattern.format(**places()) for pattern in PAGES):
         visit(page, path)
         found[path] = violations(page) + too_wide(page)
+    assert not said(found), said(found)
+
+
+def test_no_page_is_too_wide_in_longer_words(server: Any, browser: Browser, problems: list[str]) -> None:
+    """Indonesian takes more room than English."""
+    page = seeded(browser, server, problems)
+    User.objects.update(language="id")
+    found = {}
+    for path in (pattern.format(**places()) for pattern in (*PAGES, *DIALOGS)):
+        visit(page, path)
+        assert page.locator("html[lang=id]").count(), path
+        found[path] = too_wide(page)
     assert not said(found), said(found)
 
 
