@@ -95,6 +95,9 @@ DELIVERY_MAX_IN_FLIGHT = env.integer(
 )
 DELIVERY_GRACE_S = env.integer("DELIVERY_GRACE_S", 20, "How long a stopping worker waits for what is in flight, s.")
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1_048_576, "Largest accepted message body.", least=1024)
+ALERT_BODY_BYTES = env.integer(
+    "ALERT_BODY_BYTES", 33_554_432, "Largest body of a webhook that brings alerts, packed or not.", least=65_536
+)
 IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
 KEEP_CLOSED_LETTERS_DAYS = env.integer(
     "KEEP_CLOSED_LETTERS_DAYS", 90, "Days a replayed or discarded dead letter is kept; 0 keeps it for ever."
@@ -209,6 +212,7 @@ INSTALLED_APPS = [
     "apps.breakers",
     "apps.channels",
     "apps.outbox",
+    "apps.alerts",
     "apps.console",
     "apps.sandbox",
     "opsportal",

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apps.accounts.admin_site import admin_login, hide_identity_from_admin
+from apps.alerts.receiver import alertmanager
 from opsportal import api_docs
 from opsportal.api import api
 
@@ -19,6 +20,9 @@ urlpatterns = [
     path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
     path("api/v1/docs", api_docs.docs, name="api-docs"),
+    path("webhooks/alertmanager", alertmanager, name="webhook-alertmanager"),
+    # Alertmanager follows a redirect with a GET and takes its answer for a success.
+    path("webhooks/alertmanager/", alertmanager, name="webhook-alertmanager-slash"),
     path("", include("apps.console.urls")),
     # Last: its own root stands behind the overview. It holds /api/v1/... and /stats/...
     path("", api.urls),

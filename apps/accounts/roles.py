@@ -17,7 +17,7 @@ class Role(models.TextChoices):
     ADMIN = "admin", _("Admin")
 
 
-_VIEWER: Final = frozenset({may.MESSAGES_READ, may.SERVICES_READ})
+_VIEWER: Final = frozenset({may.MESSAGES_READ, may.SERVICES_READ, may.ALERTS_READ})
 _OPERATOR: Final = _VIEWER | {
     may.MESSAGES_WRITE,
     may.MESSAGES_REVEAL,
@@ -26,8 +26,9 @@ _OPERATOR: Final = _VIEWER | {
     may.BREAKERS_OVERRIDE,
     may.SERVICES_PAUSE,
     may.AUDIT_READ,
+    may.ALERTS_WORK,
 }
-_LEAD: Final = _OPERATOR | {may.SERVICES_EDIT, may.TEMPLATES_EDIT, may.APIKEYS_MANAGE}
+_LEAD: Final = _OPERATOR | {may.SERVICES_EDIT, may.TEMPLATES_EDIT, may.ALERTS_EDIT, may.APIKEYS_MANAGE}
 ROLE_PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,

@@ -24,6 +24,9 @@ MEANINGS: Final[dict[str, Any]] = {
     may.SERVICES_EDIT: _("change a service"),
     may.SERVICES_PAUSE: _("pause and resume a service"),
     may.AUDIT_READ: _("read the audit trail"),
+    may.ALERTS_READ: _("read alerts and their sources"),
+    may.ALERTS_WORK: _("acknowledge, assign and annotate alerts"),
+    may.ALERTS_EDIT: _("change sources of alerts, routes and escalation"),
     may.TEMPLATES_EDIT: _("write versions of message templates"),
 }
 SCOPES: Final[dict[str, Any]] = {name.replace(".", ":"): text for name, text in MEANINGS.items()}

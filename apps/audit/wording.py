@@ -9,6 +9,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 ACTIONS: Final[Mapping[str, str | Promise]] = {
+    "alert.acknowledged": _("Acknowledged an alert"),
+    "alert.acknowledgement_taken_back": _("Took back the acknowledgement of an alert"),
+    "alert.assigned": _("Assigned an alert"),
+    "alert.noted": _("Wrote a note on an alert"),
+    "alert.snoozed": _("Snoozed an alert"),
+    "alertsource.created": _("Made a source of alerts"),
+    "alertsource.rotated": _("Made a new token for a source of alerts"),
+    "alertsource.old_token_ended": _("Ended the old token of a source of alerts"),
+    "alertsource.disabled": _("Disabled a source of alerts"),
     "apikey.created": _("Made an API key"),
     "apikey.revoked": _("Revoked an API key"),
     "audit.check_asked": _("Asked for a check of the trail"),
@@ -58,6 +67,7 @@ ACTIONS: Final[Mapping[str, str | Promise]] = {
     "replay.started": _("Started a replay"),
     "service.changed": _("Changed a service"),
     "service.created": _("Added a service"),
+    "routing.saved": _("Saved the routing of alerts"),
     "service.paused": _("Paused a service"),
     "service.resumed": _("Resumed a service"),
     "service.secret_retired": _("Retired a service’s old secret"),

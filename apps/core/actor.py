@@ -22,6 +22,9 @@ APIKEYS_MANAGE: Final = "apikeys.manage"
 PEOPLE_MANAGE: Final = "people.manage"
 AUDIT_READ: Final = "audit.read"
 TEMPLATES_EDIT: Final = "templates.edit"
+ALERTS_READ: Final = "alerts.read"
+ALERTS_WORK: Final = "alerts.work"
+ALERTS_EDIT: Final = "alerts.edit"
 
 ALL_PERMISSIONS: Final = frozenset(
     {
@@ -38,6 +41,9 @@ ALL_PERMISSIONS: Final = frozenset(
         PEOPLE_MANAGE,
         AUDIT_READ,
         TEMPLATES_EDIT,
+        ALERTS_READ,
+        ALERTS_WORK,
+        ALERTS_EDIT,
     }
 )
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from django.db import models
+from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
+
+_NOW: Final = {"postgresql": "SELECT clock_timestamp()", "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f000', 'now')"}
+
+
+def database_now() -> datetime:
+    """The one clock all processes share, UTC. SQLite's counts milliseconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW[connection.vendor])
+        (found,) = cursor.fetchone()
+    at = datetime.fromisoformat(found).replace(tzinfo=UTC) if isinstance(found, str) else found
+    return at.astimezone(UTC)
 
 
 class RandomUUID(models.Func):

@@ -21,10 +21,11 @@ NUDGE_EXPIRES_S: Final = 2.0
 class Nudger:
     """At most one nudge per ``QUIET_S`` and process; silent for a while when the broker is away.
 
-    The engine looks on its own every DELIVERY_LOOK_MS, so accepting never depends on the broker.
+    Whoever runs ``task`` looks on its own too, so nothing depends on the broker.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, task: str, queue: str) -> None:
+        self._task, self._queue = task, queue
         self._lock = threading.Lock()
         self._not_before = 0.0
 
@@ -40,15 +41,12 @@ class Nudger:
             self._not_before = time.monotonic() + PAUSE_AFTER_FAILURE_S
             log.warning("nudge.failed", error=str(error), next_try_s=PAUSE_AFTER_FAILURE_S)
 
-    @staticmethod
-    def _send() -> None:
+    def _send(self) -> None:
         # By name: a process that only accepts need not import the engine.
-        current_app.send_task(
-            "outbox.deliver", queue="delivery", expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True
-        )
+        current_app.send_task(self._task, queue=self._queue, expires=NUDGE_EXPIRES_S, retry=False, ignore_result=True)
 
 
-nudge_now: Final = Nudger()
+nudge_now: Final = Nudger("outbox.deliver", "delivery")
 
 
 def nudge() -> None:

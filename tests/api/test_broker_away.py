@@ -19,7 +19,7 @@ def test_a_broker_that_is_away_costs_no_time(client: ApiClient, monkeypatch: pyt
     away = Celery("away", broker="redis://127.0.0.1:1/0", set_as_current=False)
     away.conf.broker_transport_options = portal.app.conf.broker_transport_options
     monkeypatch.setattr(nudge, "current_app", away)
-    nudger = nudge.Nudger()
+    nudger = nudge.Nudger("outbox.deliver", "delivery")
     monkeypatch.setattr(nudge, "nudge_now", nudger)
     begun = time.monotonic()
     for _ in range(3):

@@ -93,7 +93,7 @@ ERRORS = {"NotFound", "Conflict", "Invalid", "Forbidden", "Unavailable", "RateLi
 # Only programs and the command line meet these, and they are spoken to in English.
 FOR_PROGRAMS = re.compile(
     r"apps/\w+/api/|apps/\w+/management/|apps/accounts/(api_keys|durations|http|rate)\.py|apps/breakers/guard\.py|"
-    r"apps/services/yamlfile\.py|apps/sandbox/|.*/migrations/"
+    r"apps/services/yamlfile\.py|apps/alerts/(receiver|parsing)\.py|apps/sandbox/|.*/migrations/"
 )
 
 

@@ -176,6 +176,9 @@ PAGES: Final[dict[str, Rule]] = {
     "audit-entry": look(AUDIT_READ),
     "audit-export": button(AUDIT_READ, format="csv"),
     "audit-verify": button(AUDIT_READ),
+    # -- webhooks: a token of their own and no session opens them ------------------------------------
+    "webhook-alertmanager": Rule(),
+    "webhook-alertmanager-slash": Rule(),
     # -- the API's own pages ----------------------------------------------------------------------
     "api-docs": look(ANYONE),
     # The document is the same whatever the method; it changes nothing.

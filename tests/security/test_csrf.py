@@ -25,6 +25,8 @@ def test_no_address_takes_a_change_without_the_token(portal: Portal, method: str
         allowed = (401, 403, 404, 405) if path.startswith(("/api/v1/", "/stats/")) else (403,)
         if found.name == "api:api-root":
             allowed = (403, 405)
+        if path.startswith("/webhooks/"):  # a session opens nothing there
+            allowed = (401, 405)
         assert answer.status_code in allowed, (method, found.name, path, answer.status_code)
     assert AuditEntry.objects.count() == before
 

@@ -26,7 +26,8 @@ PAGES: Final[Mapping[str, str]] = {
 # Whole targets, and what many things are called.
 WHOLE: Final[Mapping[str, str]] = {"audit trail": "audit", "outbox": "outbox"}
 # What has no page: encryption keys are files and variables of the host.
-WITHOUT_PAGE: Final = ("encryption keys",)
+# Alerts have no pages yet.
+WITHOUT_PAGE: Final = ("encryption keys", "alert:", "alertsource:", "routing:")
 MANY_LETTERS: Final = " dead letters"
 
 

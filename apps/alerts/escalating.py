@@ -1,0 +1,128 @@
+"""The sweep that tells people, by rows and the database's clock.
+
+One transaction moves escalations on, writes what was decided, and puts the messages into the outbox. Killed anywhere,
+all of it happened or none; the row is still due. Two sweeps share the rows (SKIP LOCKED) and never take one twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from django.db import connection, transaction
+from django.db.models import Q
+
+from apps.alerts.episodes import State
+from apps.alerts.models import Episode, Escalation
+from apps.alerts.policies import facts_of, frozen, in_force, thawed
+from apps.alerts.reaching import Directory
+from apps.alerts.telling import Telling, tell_resolved, tell_step
+from apps.alerts.work import note_event
+from apps.core.db import database_now
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 2000
+# More pages of one route and step than this in one sweep are told together.
+STORM: Final = 10
+
+
+def escalate(now: datetime | None = None) -> int:
+    """One sweep: begin, end, and tell what is due. Returns how many steps were taken."""
+    at = now or database_now()
+    begin_missing(at)
+    end_finished(at)
+    begin_again(at)
+    return tell_due(at)
+
+
+@transaction.atomic
+def begin_again(now: datetime) -> int:
+    """An acknowledgement that has ended while the alert still fires: its escalation begins once more."""
+    rows = _locked(episode__state=State.FIRING, episode__acknowledged_until__lte=now)
+    for row in rows:
+        note_event(row.episode, "acknowledgement_ended", now)
+        Episode.objects.filter(pk=row.episode_id).update(
+            acknowledged_at=None, acknowledged_by="", acknowledged_until=None
+        )
+        row.cycle, row.step, row.started_at, row.next_at = row.cycle + 1, 0, now, now
+    Escalation.objects.bulk_update(rows, ["cycle", "step", "started_at", "next_at"], batch_size=500)
+    return len(rows)
+
+
+@transaction.atomic
+def begin_missing(now: datetime) -> int:
+    """An escalation for every firing episode that has none. Its clock starts when the alert was first heard of."""
+    firing = Episode.objects.filter(state=State.FIRING, escalation__isnull=True).order_by("pk")[:BATCH]
+    episodes = list(firing)
+    if not episodes:
+        return 0
+    version, routing = in_force()
+    rows = []
+    for episode in episodes:
+        route = routing.route_of(facts_of(episode))
+        rows.append(
+            Escalation(
+                episode=episode,
+                route=route.name,
+                routing=version,
+                policy=frozen(routing, route),
+                started_at=episode.first_seen_at,
+                next_at=episode.first_seen_at + timedelta(seconds=route.steps[0].after),
+            )
+        )
+    Escalation.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+    return len(rows)
+
+
+def _locked(*conditions: Q, **more: Any) -> list[Escalation]:
+    skip = connection.features.has_select_for_update_skip_locked
+    rows = Escalation.objects.select_for_update(skip_locked=skip, of=("self",)).select_related("episode__source")
+    return list(rows.filter(*conditions, ended_at__isnull=True, **more).order_by("next_at", "pk")[:BATCH])
+
+
+@transaction.atomic
+def end_finished(now: datetime) -> int:
+    """Episodes that are resolved need nobody any more; who was told of the start is told of the end."""
+    ended = _locked(episode__state=State.RESOLVED)
+    if ended:
+        tell_resolved(ended, Directory(now), now)
+    Escalation.objects.filter(pk__in=[row.pk for row in ended]).update(ended_at=now, next_at=None)
+    return len(ended)
+
+
+@transaction.atomic
+def tell_due(now: datetime) -> int:
+    """Take every due step. Recovering, silenced or snoozed holds a step, not its clock: overdue is told after."""
+    awake = Q(episode__snoozed_until__isnull=True) | Q(episode__snoozed_until__lte=now)
+    due = _locked(awake, next_at__lte=now, episode__state=State.FIRING, episode__suppressed=False)
+    directory = Directory(now)
+    for (_, step), rows in _together(due).items():
+        route, targets, owners = thawed(rows[0].policy)
+        telling = Telling(route.steps[step], targets, owners, directory, now)
+        unreached = tell_step(rows, telling, together=len(rows) > STORM)
+        for row in rows:
+            _advance(row, now, at_once=row.pk in unreached)
+    Escalation.objects.bulk_update(due, ["step", "next_at"], batch_size=500)
+    return len(due)
+
+
+def _together(rows: Sequence[Escalation]) -> dict[tuple[str, int], list[Escalation]]:
+    """Rows that may be told together: the same frozen policy, the same step."""
+    found: dict[tuple[str, int], list[Escalation]] = defaultdict(list)
+    for row in rows:
+        found[f"{row.routing_id}:{row.route}", row.step].append(row)
+    return found
+
+
+def _advance(row: Escalation, now: datetime, *, at_once: bool) -> None:
+    """On to the next step; at once when this one reached nobody."""
+    steps = row.policy["route"]["steps"]
+    row.step += 1
+    row.next_at = None
+    if row.step < len(steps):
+        row.next_at = now if at_once else row.started_at + timedelta(seconds=steps[row.step]["after"])
+    log.info("alerts.escalated", episode_id=row.episode_id, step=row.step, next_at=str(row.next_at))

@@ -1,0 +1,160 @@
+"""What the webhook never tells, asked of Alertmanager's API v2.
+
+An alert that is silenced while it fires and then ends is never announced (their issue 226); a post that was never
+accepted is lost when its alert ends. So every minute each source that has an ``api_url`` is asked what is true now:
+what is gone recovers, what was missed is taken in through the door of every post, and silences are mirrored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import requests
+import structlog
+from django.db import connection, transaction
+
+from apps.alerts.episodes import OPEN_STATES, State
+from apps.alerts.models import AlertDelivery, AlertSource, Episode
+from apps.alerts.parsing import FIRING, clean
+from apps.alerts.times import parse_time
+from apps.core.db import database_now
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S: Final = 5.0
+LARGEST: Final = 64 * 1024 * 1024
+# A post may still be on its way (group_wait), and an Alertmanager that was restarted knows nothing for a while.
+YOUNG: Final = timedelta(seconds=90)
+GONE_FOR: Final = timedelta(minutes=3)
+AGENT: Final = "opsportal-reconciler"
+
+
+class NotAnswered(Exception):
+    """The API did not answer, or with something else; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One alert as the API tells of it. ``by`` names the silences and inhibitions that keep it quiet."""
+
+    fingerprint: str
+    alert: Mapping[str, Any]
+    starts_at: datetime | None
+    by: tuple[str, ...]
+
+
+def reconcile_all() -> int:
+    """Ask every source that can be asked. Returns how many episodes changed or were found."""
+    askable = AlertSource.objects.filter(disabled_at__isnull=True).exclude(api_url="")
+    return sum(reconcile(source) for source in list(askable))
+
+
+def reconcile(source: AlertSource) -> int:
+    """One source. The answer is fetched before any transaction begins."""
+    try:
+        told = ask(source)
+    except NotAnswered as error:
+        log.warning("alerts.api_away", source=source.name, problem=str(error))
+        AlertSource.objects.filter(pk=source.pk).update(api_problem=str(error)[:500])
+        return 0
+    return apply_answer(source.pk, told, database_now())
+
+
+def ask(source: AlertSource) -> list[Told]:
+    """Every alert the source knows now, whether quiet or not. Raises :class:`NotAnswered`."""
+    url = f"{source.api_url.rstrip('/')}/api/v2/alerts"
+    headers = {"User-Agent": AGENT}
+    if source.api_secret:
+        headers["Authorization"] = f"Bearer {source.api_secret}"
+    try:
+        answer = requests.get(url, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
+        found = answer.json() if answer.status_code == 200 else None
+    except (requests.RequestException, ValueError) as error:
+        raise NotAnswered(f"{url}: {error}") from error
+    if not isinstance(found, list):
+        raise NotAnswered(f"{url} answered {answer.status_code} and not with a list of alerts")
+    return [_told(alert) for alert in found if isinstance(alert, dict) and isinstance(alert.get("fingerprint"), str)]
+
+
+def _told(alert: dict[str, Any]) -> Told:
+    given = alert.get("status")
+    status: dict[str, Any] = given if isinstance(given, dict) else {}
+    quiet = [*(status.get("silencedBy") or []), *(status.get("inhibitedBy") or []), *(status.get("mutedBy") or [])]
+    return Told(clean(alert["fingerprint"])[:64], alert, parse_time(alert.get("startsAt")), tuple(map(str, quiet)))
+
+
+@transaction.atomic
+def apply_answer(name: str, told: Sequence[Told], now: datetime) -> int:
+    """Bring the open episodes of a source in step with what its API told at ``now``."""
+    skip = connection.features.has_select_for_update_skip_locked
+    source = AlertSource.objects.select_for_update(skip_locked=skip).filter(pk=name).first()
+    if source is None:
+        return 0
+    source.api_at, source.api_problem = now, ""
+    source.save(update_fields=["api_at", "api_problem"])
+    known = {one.fingerprint: one for one in told}
+    episodes = list(Episode.objects.filter(source=source, state__in=OPEN_STATES))
+    changed = [episode for episode in episodes if _in_step(episode, known.get(episode.fingerprint), now)]
+    Episode.objects.bulk_update(changed, list(CHANGING), batch_size=100)
+    missed = _missed(source, known, {episode.fingerprint for episode in episodes}, now)
+    if missed:
+        _take_in(source, missed, now)
+    return len(changed) + len(missed)
+
+
+CHANGING: Final = ("state", "normal_since", "absent_since", "inferred", "suppressed", "suppressed_by")
+
+
+def _in_step(episode: Episode, told: Told | None, now: datetime) -> bool:
+    """Returns whether ``episode`` changed."""
+    before = tuple(getattr(episode, name) for name in CHANGING)
+    if told is None:
+        _absent(episode, now)
+    else:
+        episode.absent_since = None
+        episode.suppressed_by = list(told.by)
+    episode.suppressed = bool(episode.suppressed_by) and told is not None
+    return before != tuple(getattr(episode, name) for name in CHANGING)
+
+
+def _absent(episode: Episode, now: datetime) -> None:
+    """Gone from the API: after a while of that it recovers, as what it is, an inference."""
+    if now - episode.last_fired_at < YOUNG:
+        return
+    episode.suppressed_by = []
+    episode.absent_since = episode.absent_since or now
+    if episode.state == State.FIRING and now - episode.absent_since >= GONE_FOR:
+        episode.state, episode.normal_since, episode.inferred = State.RECOVERING, episode.absent_since, True
+
+
+def _missed(source: AlertSource, known: Mapping[str, Told], have: set[str], now: datetime) -> list[Told]:
+    """What fires and makes itself heard, for longer than a post takes, and yet has no episode."""
+    return [
+        one
+        for mark, one in sorted(known.items())
+        if mark not in have
+        and not one.by
+        and one.starts_at is not None
+        and one.starts_at < now - YOUNG
+        and (one.alert.get("labels") or {}).get("alertname") != source.watchdog
+    ]
+
+
+def _take_in(source: AlertSource, missed: Sequence[Told], now: datetime) -> None:
+    """Through the door of every post, so that the log shows where it came from."""
+    alerts = [{**one.alert, "status": FIRING, "endsAt": None} for one in missed]
+    body = json.dumps({"version": "4", "receiver": "reconciler", "alerts": alerts}).encode()
+    AlertDelivery.objects.create(
+        source=source,
+        received_at=now,
+        body=body,
+        size=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
+        headers={"User-Agent": AGENT},
+    )
+    log.warning("alerts.missed", source=source.name, alerts=len(missed))

@@ -1,0 +1,55 @@
+"""Is a source still watching? An alert that always fires (Watchdog) is its heartbeat, and never an episode."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from apps.alerts.episodes import Life, Source
+from apps.alerts.models import AlertDelivery, AlertSource
+from apps.alerts.parsing import FIRING, Observation, Parsed
+
+
+def is_watchdog(source: AlertSource, seen: Observation) -> bool:
+    return bool(source.watchdog) and seen.labels.get("alertname") == source.watchdog
+
+
+HEARD: Final = (
+    *("last_post_at", "agent", "payload_version", "truncated", "quarantined"),
+    *("watchdog_at", "blind_since", "alive_since"),
+)
+
+
+def heard(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
+    """What a post says of its source, whatever it says of alerts."""
+    at = delivery.received_at
+    source.last_post_at = max(source.last_post_at or at, at)
+    source.agent = delivery.headers.get("User-Agent", "")[:200]
+    source.payload_version = said.version[:16]
+    source.truncated += said.truncated
+    source.quarantined += len(said.rejected)
+    for seen in said.observations:
+        if is_watchdog(source, seen):
+            _beat(source, at) if seen.status == FIRING else _blind(source, at)
+    source.save(update_fields=HEARD)
+
+
+def _beat(source: AlertSource, at: datetime) -> None:
+    source.watchdog_at = max(source.watchdog_at or at, at)
+    if source.blind_since is not None:
+        source.blind_since, source.alive_since = None, at
+
+
+def _blind(source: AlertSource, at: datetime) -> None:
+    """The alert that always fires has ended: nobody evaluates the rules any more."""
+    source.blind_since = source.blind_since or at
+
+
+def life_of(source: AlertSource, now: datetime) -> Source:
+    """What its heartbeat says at ``now``."""
+    if source.watchdog_at is None and source.blind_since is None:
+        return Source(Life.UNKNOWN)
+    stale = source.watchdog_at is None or now - source.watchdog_at > timedelta(seconds=source.watchdog_timeout)
+    if source.blind_since is not None or stale:
+        return Source(Life.BLIND)
+    return Source(Life.ALIVE, source.alive_since)
