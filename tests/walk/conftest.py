@@ -75,4 +75,5 @@ def visit(browser: Browser, portal: Portal, passports: dict[str, Any]) -> Iterat
     yield arrive
     for visitor in visitors:
         visitor.context.close()
-    assert [problem for visitor in visitors for problem in visitor.problems] == []
+    problems = [problem for visitor in visitors for problem in visitor.problems]
+    assert problems == [], portal.running.log_of("web")[-3000:]
