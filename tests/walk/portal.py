@@ -37,7 +37,7 @@ ROLES: Final = {
     "admin": "admin",
 }
 # A machine that is busy with other things is slow, not wrong. Where a time is promised, the test says so itself.
-PATIENCE_S: Final = 25.0
+PATIENCE_S: Final = 60.0
 STARTS_WITHIN_S: Final = 120.0
 WORKER: Final = ("-P", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--without-heartbeat")
 CALM: Final = {"timeout": 5, "error_threshold_percentage": 100, "volume_threshold": 100_000, "ramp_seconds": 0}
