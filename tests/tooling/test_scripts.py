@@ -33,14 +33,14 @@ def test_every_runtime_requirement_says_what_it_is_for() -> None:
 
 def test_pytest_runs_in_parallel_first_and_alone_after() -> None:
     (first, parallel), (second, alone) = test.rounds(["tests/core"])
-    assert parallel == ["-m", "not (chaos or e2e or browser)", "-n", "2", "tests/core"]
-    assert alone == ["-m", "chaos or e2e or browser", "-p", "no:randomly", "tests/core"]
+    assert parallel == ["-m", f"not ({test.ALONE})", "-n", "2", "tests/core"]
+    assert alone == ["-m", test.ALONE, "-p", "no:randomly", "tests/core"]
     assert first != second
 
 
 def test_a_choice_of_markers_or_workers_is_the_persons() -> None:
     assert test.rounds(["-m", "chaos"]) == [("the tests chosen", ["-m", "chaos"])]
-    assert test.rounds(["-n0"])[0][1] == ["-m", "not (chaos or e2e or browser)", "-n0"]
+    assert test.rounds(["-n0"])[0][1] == ["-m", f"not ({test.ALONE})", "-n0"]
 
 
 def test_an_installation_never_leads_the_tests_to_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
