@@ -14,6 +14,7 @@ from apps.breakers.selectors import database_ms, snapshot
 from apps.breakers.services import probe_now
 from apps.core.actor import Actor
 from apps.services.models import Service, ServiceVersion
+from tests.conftest import make_service
 from tests.console.conftest import make_person
 
 Person = Callable[[str], Client]
@@ -154,3 +155,14 @@ def test_what_differs_from_the_file_is_said(night: None, person: Person) -> None
     client = person("viewer")
     assert "1 option differs" in words(client, "/services/midtrans")
     assert "breaker.volume_threshold 20 5" in words(client, "/services/midtrans/settings/history")
+
+
+def test_a_service_that_has_just_been_made_has_its_page(night: None, person: Person) -> None:
+    """By plain SQL, say: nobody is told, and what is remembered of all breakers for a second does not know it."""
+    viewer = person("viewer")
+    assert viewer.get("/services").status_code == 200
+    make_service("newborn")
+    assert "newborn" in words(viewer, "/services")
+    page = viewer.get("/services/newborn")
+    assert page.status_code == 200
+    assert "CLOSED" in page.content.decode()

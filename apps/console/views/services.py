@@ -90,7 +90,11 @@ def _chart(tile: Tile) -> dict[str, Any]:
 
 def tile_of(request: HttpRequest, name: str) -> Tile:
     """The tile of one service; raises :class:`NotFound` with the names there are."""
-    found = next(iter(tiles(portal_of(request), only=name)), None)
+    portal = portal_of(request)
+    found = next(iter(tiles(portal, only=name)), None)
+    if found is not None and found.snapshot is None:  # younger than what is remembered of all breakers
+        portal.vitals = vitals(fresh=True)
+        found = next(iter(tiles(portal, only=name)), None)
     if found is None:
         get_service(name)
         raise NotFound(_("There is no service named {name!r}.").format(name=name))
