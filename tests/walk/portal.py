@@ -34,6 +34,7 @@ ROLES: Final = {
     "bima": "operator",
     "tia": "lead",
     "eko": "operator",
+    "rini": "operator",
     "admin": "admin",
 }
 # A machine that is busy with other things is slow, not wrong. Where a time is promised, the test says so itself.

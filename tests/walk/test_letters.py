@@ -156,8 +156,9 @@ def test_one_letter_is_corrected_and_the_copy_is_sent(visit: Visit, portal: Port
     expect(page.locator(".diff ins").filter(has_text="amount")).to_be_visible()
     assert Message.objects.filter(service="forms").count() == 1  # only shown
     ana.press("Send the corrected copy")
+    page.wait_for_url("**/outbox/*")
     copy = Message.objects.filter(service="forms").latest("pk")
-    page.wait_for_url(f"**/outbox/{copy.pk}")
+    expect(page.get_by_role("heading", name=f"Message {copy.pk}")).to_be_visible()
     expect(ana.state).to_have_text("Sent")
     _, key, sent, _ = portal.provider.arrivals[-1]
     assert json.loads(sent) == {"amount": 125000}

@@ -76,8 +76,8 @@ def test_a_page_whose_person_has_changed_loads_itself_again(visit: Visit, portal
 
 def test_who_may_do_less_from_now_on_sees_it_without_a_reload(visit: Visit, portal: Portal) -> None:
     portal.service("trusted")
-    eko = visit("eko", "/services/trusted")
-    expect(eko.page.get_by_text("Override…")).to_be_visible()
-    change_person(email="eko@example.com", changes={"role": "viewer"}, actor=SYSTEM)
-    expect(eko.page.get_by_text("Override…")).to_be_hidden()
-    change_person(email="eko@example.com", changes={"role": "operator"}, actor=SYSTEM)
+    rini = visit("rini", "/services/trusted")
+    expect(rini.page.get_by_text("Override…")).to_be_visible()
+    change_person(email="rini@example.com", changes={"role": "viewer"}, actor=SYSTEM)
+    expect(rini.page.get_by_text("Override…")).to_be_hidden()
+    change_person(email="rini@example.com", changes={"role": "operator"}, actor=SYSTEM)
