@@ -8,6 +8,7 @@ page costs more than its range.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -165,12 +166,23 @@ def found_at_once(text: str, *, personal: bool, limit: int = 5) -> list[Message]
     """What an index answers while somebody types: number, wire id, idempotency key, and with ``personal`` the
     beginning of a recipient. Nothing is looked for in text.
     """
-    few = _by_query(_clean(text), personal=personal)
-    if few is None and personal:
-        few, _many = _by_recipient(_clean(text))
-    if few is None:
-        return []
-    return list(Message.objects.filter(few).defer(*BIG_COLUMNS).order_by("-pk")[:limit])
+    text, light = _clean(text), Message.objects.defer(*BIG_COLUMNS)
+    for question in _exactly(text):
+        found = list(light.filter(question).order_by("-pk")[:limit])
+        if found:
+            return found
+    return list(_beginning(light, text).order_by(Folded(F("recipient")))[:limit]) if personal and text else []
+
+
+def _exactly(text: str) -> Iterator[Q]:
+    """What ``text`` may name, the most precise first."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        yield Q(pk=int(text))
+    wire_id = wire_uid(text)
+    if wire_id is not None:
+        yield Q(uid=wire_id)
+    elif text:
+        yield Q(idempotency_key=text) & ~Q(idempotency_key="")
 
 
 def newest_id() -> int:

@@ -15,6 +15,8 @@ from tests.scale.plans import big_tables, captured, scans
 pytestmark = [pytest.mark.scale, pytest.mark.django_db, pytest.mark.timeout(600)]
 
 MOST_QUERIES = 15
+# When nobody has looked for a second, the frame of the page (breakers, workers, letters) is looked up as well.
+MOST_QUERIES_COLD = 17
 SEARCHES = (
     "/outbox?status=sent",
     "/outbox?status=dlq",
@@ -40,14 +42,10 @@ FINDS = tuple(
     f"/find?q={text}" for text in ("order-4711", "customer-8888", "midtrans", "100", "503", "nothing+like+it")
 )
 
-# The living page of components shows made-up rows only.
-FOR_ADMINS = ("/components",)
-
-
 def addresses() -> list[str]:
     """Every page and every dialog; the global search once it is there."""
     known = places()
-    found = [path.format(**known) for path in (*PAGES, *DIALOGS) if path not in FOR_ADMINS]
+    found = [path.format(**known) for path in (*PAGES, *DIALOGS)]
     try:
         resolve("/find")
     except Resolver404:
@@ -56,26 +54,27 @@ def addresses() -> list[str]:
 
 
 @pytest.fixture
-def lead_browser(db: None) -> Client:
+def browser(db: None) -> Client:
+    """An admin's, who may look at everything."""
     client = Client()
-    client.force_login(User.objects.filter(role="lead").first() or make_person("lead"))
+    client.force_login(User.objects.filter(role="admin").first() or make_person("admin"))
     return client
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-def test_every_page_asks_little_and_scans_nothing_big(month: None, lead_browser: Client, warm: bool) -> None:
+def test_every_page_asks_little_and_scans_nothing_big(month: None, browser: Client, warm: bool) -> None:
     big, offences = big_tables(), []
     assert {"notification_outbox", "dead_letter", "delivery_attempt"} <= big
     for path in addresses():
         if warm:
-            lead_browser.get(path)
+            browser.get(path)
         else:
             cache.clear()
         with captured() as statements:
-            response = lead_browser.get(path)
+            response = browser.get(path)
         if response.status_code != 200:
             offences.append(f"{path}: answered {response.status_code}")
-        if statements.count > MOST_QUERIES:
+        if statements.count > (MOST_QUERIES if warm else MOST_QUERIES_COLD):
             offences.append(f"{path}: {statements.count} queries")
         for sql, params in statements.reads:
             offences += [

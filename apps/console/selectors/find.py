@@ -193,6 +193,8 @@ def _replays(search: Search) -> list[Hit]:
 
 
 def _templates(search: Search) -> list[Hit]:
+    if search.text.isdigit():
+        return []
     rows = MessageTemplate.objects.filter(name__icontains=search.text).order_by("name")
     names = rows.values_list("name", flat=True).distinct()[:MOST]
     hits = [Hit(name, _url("template", name), "document-text") for name in names]
@@ -200,7 +202,7 @@ def _templates(search: Search) -> list[Hit]:
 
 
 def _people(search: Search) -> list[Hit]:
-    if not search.may(may.PEOPLE_MANAGE):
+    if search.text.isdigit() or not search.may(may.PEOPLE_MANAGE):
         return []
     rows = User.objects.filter(Q(email__icontains=search.text) | Q(name__icontains=search.text)).order_by("email")
     hits = [

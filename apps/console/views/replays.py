@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -101,10 +101,10 @@ def replay(request: HttpRequest, replay_id: int) -> HttpResponse:
     return live_page(request, "console/replay.html", context)
 
 
-def _doors(request: HttpRequest, names: Sequence[str]) -> dict[str, Gate]:
+def _doors(request: HttpRequest, names: Iterable[str]) -> dict[str, Gate]:
     """By what the frame of the page shows anyway."""
-    portal = portal_of(request)
-    return gates_of([service for service in portal.services if service.name in names], portal.breakers)
+    portal, wanted = portal_of(request), set(names)
+    return gates_of([service for service in portal.services if service.name in wanted], portal.breakers)
 
 
 def _item_states() -> list[tuple[str, str]]:
@@ -155,7 +155,7 @@ def new(request: HttpRequest) -> HttpResponse:
             return done(request, _begun(made), reverse("replay", args=[made.pk]))
     elif form.errors:
         status = 422
-    return show_dialog(request, _new_dialog(selection, _rate_of(form)), form, status=status)
+    return show_dialog(request, _new_dialog(request, selection, _rate_of(form)), form, status=status)
 
 
 def _begun(made: Replay) -> str:
@@ -195,7 +195,8 @@ def _preview(request: HttpRequest, selection: Selection) -> HttpResponse:
         rate = float(request.GET.get("per_second", "")) or None
     except ValueError:
         rate = None
-    plan = plan_replay(selection, per_second=rate if rate and rate > 0 else None)
+    rate = rate if rate and rate > 0 else None
+    plan = plan_replay(selection, per_second=rate, doors_of=partial(_doors, request))
     return render(request, "console/replay_plan.html", _plan_context(selection, plan))
 
 
@@ -209,8 +210,8 @@ def _plan_context(selection: Selection, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _new_dialog(selection: Selection, per_second: float | None) -> Dialog:
-    plan = plan_replay(selection, per_second=per_second)
+def _new_dialog(request: HttpRequest, selection: Selection, per_second: float | None) -> Dialog:
+    plan = plan_replay(selection, per_second=per_second, doors_of=partial(_doors, request))
     count = ngettext("{n} message", "{n} messages", plan.eligible).format(n=human.number(plan.eligible))
     known = ",".join(why.removeprefix(TAKEN) for why in plan.ineligible if why.startswith(TAKEN))
     hidden = [("token", uuid.uuid4().hex), ("known", known)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -50,14 +50,22 @@ class Plan:
     newest: int = 0
 
 
-def plan_replay(selection: Selection | Mapping[str, Any], *, per_second: float | None = None) -> Plan:
-    """What a replay of ``selection`` would do now; nothing is changed. Raises :class:`Invalid`."""
+def plan_replay(
+    selection: Selection | Mapping[str, Any],
+    *,
+    per_second: float | None = None,
+    doors_of: Callable[[Iterable[str]], dict[str, Gate]] = gates,
+) -> Plan:
+    """What a replay of ``selection`` would do now; nothing is changed. Raises :class:`Invalid`.
+
+    ``doors_of`` gives the gates of services, for who has looked at them already.
+    """
     chosen = select(selection)
     rows = list(_groups(chosen))
     good = [row for row in rows if not _why_not(row)]
     ineligible, eligible = _sorted_out(chosen, rows)
     services = _summed(good, "service")
-    doors = gates(services)
+    doors = doors_of(services)
     return Plan(
         total=eligible + sum(ineligible.values()),
         eligible=eligible,
