@@ -57,7 +57,7 @@ def long_trail(db: None) -> None:
 
 
 def test_no_filter_scans_the_trail(long_trail: None) -> None:
-    assert AuditEntry.objects.count() == ROWS
+    assert AuditEntry.objects.count() >= ROWS
     client, offences = Client(), []
     client.force_login(make_person("lead"))
     for query in FILTERS:
