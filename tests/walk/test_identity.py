@@ -15,7 +15,7 @@ from apps.outbox.models import Message
 from scripts.screenshots import CHROMIUM
 from tests.processes import wait_for
 from tests.walk.conftest import Visit
-from tests.walk.portal import PASSWORD, Portal
+from tests.walk.portal import PASSWORD, PATIENCE_S, Portal
 from tests.walk.visitor import Visitor
 
 pytestmark = [
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"needs {CHROMIUM}: apt-get install chromium"),
 ]
 STEP_S = 30
-# "Within seconds": a program that has just been let in may be known for so long.
+# "Within seconds": each process of the web server may remember a program that it has let in for so long.
 REFUSED_WITHIN_S = 5.0
 
 
@@ -79,6 +79,20 @@ def test_a_log_in_needs_the_code_of_the_telephone(visit: Visit, portal: Portal) 
     assert entry.after == {"methods": ["password", "totp"]}
 
 
+def last_taken(portal: Portal, raw: str) -> float:
+    """After how many seconds the last of the web server's processes takes no message with this key any more."""
+    start, taken = time.monotonic(), [0.0]
+
+    def asked_long_enough() -> bool:
+        at = time.monotonic() - start
+        if portal.call(raw, "", {"service": "keys", "json": 3}).status_code != 401:
+            taken.append(at)
+        return at > REFUSED_WITHIN_S + 1
+
+    wait_for(asked_long_enough, PATIENCE_S, "enough questions", every=0.1)
+    return taken[-1]
+
+
 def test_a_revoked_key_is_refused_within_seconds(
     visit: Visit, portal: Portal, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,11 +115,10 @@ def test_a_revoked_key_is_refused_within_seconds(
     assert portal.call(raw, "", {"service": "keys", "json": 2}).status_code == 202  # still good a moment ago
     lead.dialog.get_by_role("button").last.click()
     expect(row).to_contain_text("Revoked")
-    took = wait_for(
-        lambda: portal.call(raw, "", {"service": "keys", "json": 3}).status_code == 401, REFUSED_WITHIN_S, "a refusal"
-    )
+    took = last_taken(portal, raw)
     with capsys.disabled():
-        print(f"\n  a revoked key was refused {took:.2f} s after the page had said so")
+        print(f"\n  no process took a revoked key {took:.2f} s after the page had said so")
+    assert took <= REFUSED_WITHIN_S
     taken = Message.objects.filter(service="keys").count()
     assert portal.call(raw, "", {"service": "keys", "json": 4}).status_code == 401
     assert Message.objects.filter(service="keys").count() == taken

@@ -121,6 +121,7 @@ def end_override(ana: Visitor) -> None:
 
 def test_everything_by_keyboard_alone(visit: Visit, portal: Portal) -> None:
     portal.service("keyed")
+    portal.service("other")
     visitor = visit()
     page, keys = visitor.page, visitor.page.keyboard
     page.goto("/login")
