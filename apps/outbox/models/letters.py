@@ -80,6 +80,13 @@ class DeadLetter(models.Model):
                 name="dead_letter_open_groups",
                 condition=Q(state="open"),
             ),
+            # The same of one service, and how many there are awake.
+            models.Index(
+                fields=["service", "cause", "tenant_id", "died_at", "ambiguous", "snoozed_until", "assignee", "id"],
+                name="dead_letter_service_groups",
+                condition=Q(state="open"),
+            ),
+            models.Index(fields=["id", "snoozed_until"], name="dead_letter_open_awake", condition=Q(state="open")),
             models.Index(fields=["cause", "-id"], name="dead_letter_cause_newest"),
             models.Index(fields=["tenant_id", "id"], name="dead_letter_open_tenant", condition=Q(state="open")),
             models.Index(fields=["assignee", "id"], name="dead_letter_open_assignee", condition=Q(state="open")),
