@@ -42,6 +42,7 @@ FINDS = tuple(
     f"/find?q={text}" for text in ("order-4711", "customer-8888", "midtrans", "100", "503", "nothing+like+it")
 )
 
+
 def addresses() -> list[str]:
     """Every page and every dialog; the global search once it is there."""
     known = places()
