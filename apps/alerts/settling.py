@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import F, Q
 
 from apps.alerts import own
 from apps.alerts.applying import calm
@@ -101,6 +100,7 @@ def proof_of(episode: Episode, life: Source) -> list[list[Any]]:
 
 
 def _calm_down(source: AlertSource, now: datetime) -> None:
-    for episode in Episode.objects.filter(Q(flapping=True), source=source).exclude(state=State.RESOLVED)[:BATCH]:
+    for episode in Episode.objects.filter(source=source, flapping=True).exclude(state=State.RESOLVED)[:BATCH]:
         if calm(episode, now, FLAPS_WITHIN):
-            Episode.objects.filter(pk=episode.pk, fired_again=F("fired_again")).update(flapping=False)
+            episode.flapping = False
+            episode.save(update_fields=["flapping"])
