@@ -194,7 +194,8 @@ def test_versions_count_within_their_line_and_the_newest_is_used() -> None:
         1,
         1,
     ]
-    assert list(MessageTemplate.objects.filter(active=True).values_list("channel", "language", "version")) == [
+    used = MessageTemplate.objects.filter(active=True).order_by("channel", "language")
+    assert list(used.values_list("channel", "language", "version")) == [
         ("email", "en", 2),
         ("email", "id", 1),
         ("slack", "en", 1),
