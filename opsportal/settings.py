@@ -213,6 +213,8 @@ INSTALLED_APPS = [
     "apps.channels",
     "apps.outbox",
     "apps.alerts",
+    "apps.incidents",
+    "apps.postmortems",
     "apps.console",
     "apps.sandbox",
     "opsportal",

@@ -23,7 +23,8 @@ from typing import Final
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from scripts.shots import DESKTOP, LOOKS, PHONE, PICK, SHOTS, Shot
+from scripts.pictures.shot import Shot
+from scripts.shots import DESKTOP, LOOKS, PHONE, PICK, SHOTS
 
 __all__ = ["CHROMIUM", "CHROMIUM_ARGS", "DESKTOP", "PHONE"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from scripts.pictures import alerts, incidents, postmortems, quiet, routing, sources
+from scripts.pictures.shot import Shot
 
 DESKTOP: Final = {"width": 1280, "height": 860}
 PHONE: Final = {"width": 390, "height": 844}
@@ -13,18 +15,6 @@ LOOKS: Final[dict[str, dict[str, Any]]] = {
     "phone": {"viewport": PHONE, "color_scheme": "light", "is_mobile": True, "has_touch": True},
     "phone-dark": {"viewport": PHONE, "color_scheme": "dark", "is_mobile": True, "has_touch": True},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture: which page, what to press before it is taken (``key:Control+k`` is a key, ``type:mid`` is typed)."""
-
-    name: str
-    path: str
-    press: str = ""
-    full: bool = True
-    person: bool = True
-
 
 SHOTS: Final = (
     Shot("login", "/login", person=False),
@@ -83,12 +73,18 @@ SHOTS: Final = (
     Shot("menu", "/replays/1", ".top details.menu summary", full=False),
     Shot("missing", "/outbox/999999"),
     Shot("nowhere", "/nowhere"),
+    *alerts.SHOTS,
+    *sources.SHOTS,
+    *routing.SHOTS,
+    *quiet.SHOTS,
+    *incidents.SHOTS,
+    *postmortems.SHOTS,
     # Last: from here on the letters of one cause are gone.
     Shot(
         "triage", "/dead-letters", "a[hx-get*=discard] >> nth=-1; type:the orders were cancelled; #dialog [type=submit]"
     ),
 )
-PICK: Final = """
+_PICK: Final = """
 from apps.audit.models import AuditEntry
 from apps.breakers.models import BreakerEvent
 from apps.outbox.models import DeadLetter, Message
@@ -100,3 +96,4 @@ print("retrying", Message.objects.filter(status="RETRYING", service="midtrans").
 print("event", BreakerEvent.objects.filter(breaker__name="midtrans").order_by("-id").first().pk)
 print("entry", AuditEntry.objects.filter(action="service.changed").order_by("-id").first().pk)
 """
+PICK: Final = "".join([_PICK, *(room.PICK for room in (alerts, sources, routing, quiet, incidents, postmortems))])

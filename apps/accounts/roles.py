@@ -17,7 +17,7 @@ class Role(models.TextChoices):
     ADMIN = "admin", _("Admin")
 
 
-_VIEWER: Final = frozenset({may.MESSAGES_READ, may.SERVICES_READ, may.ALERTS_READ})
+_VIEWER: Final = frozenset({may.MESSAGES_READ, may.SERVICES_READ, may.ALERTS_READ, may.INCIDENTS_READ})
 _OPERATOR: Final = _VIEWER | {
     may.MESSAGES_WRITE,
     may.MESSAGES_REVEAL,
@@ -27,8 +27,16 @@ _OPERATOR: Final = _VIEWER | {
     may.SERVICES_PAUSE,
     may.AUDIT_READ,
     may.ALERTS_WORK,
+    may.INCIDENTS_WORK,
 }
-_LEAD: Final = _OPERATOR | {may.SERVICES_EDIT, may.TEMPLATES_EDIT, may.ALERTS_EDIT, may.APIKEYS_MANAGE}
+_LEAD: Final = _OPERATOR | {
+    may.SERVICES_EDIT,
+    may.TEMPLATES_EDIT,
+    may.ALERTS_EDIT,
+    may.APIKEYS_MANAGE,
+    may.INCIDENTS_EDIT,
+    may.POSTMORTEMS_PUBLISH,
+}
 ROLE_PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,

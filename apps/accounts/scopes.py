@@ -27,6 +27,10 @@ MEANINGS: Final[dict[str, Any]] = {
     may.ALERTS_READ: _("read alerts and their sources"),
     may.ALERTS_WORK: _("acknowledge, assign and annotate alerts"),
     may.ALERTS_EDIT: _("change sources of alerts, routes and escalation"),
+    may.INCIDENTS_READ: _("read incidents and post-mortems"),
+    may.INCIDENTS_WORK: _("open and run incidents, write post-mortems"),
+    may.INCIDENTS_EDIT: _("change the rules that open incidents"),
+    may.POSTMORTEMS_PUBLISH: _("publish post-mortems"),
     may.TEMPLATES_EDIT: _("write versions of message templates"),
 }
 SCOPES: Final[dict[str, Any]] = {name.replace(".", ":"): text for name, text in MEANINGS.items()}

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console import identity_urls, service_urls, template_urls
+from apps.console import (
+    alert_urls,
+    identity_urls,
+    incident_urls,
+    postmortem_urls,
+    quiet_urls,
+    routing_urls,
+    service_urls,
+    source_urls,
+    template_urls,
+)
 from apps.console.views import (
     account,
     audit,
@@ -25,6 +35,13 @@ urlpatterns: list[URLPattern] = [
     *identity_urls.urlpatterns,
     *service_urls.urlpatterns,
     *template_urls.urlpatterns,
+    # The more exact ones first: alerts/sources is no alert.
+    *source_urls.urlpatterns,
+    *routing_urls.urlpatterns,
+    *quiet_urls.urlpatterns,
+    *alert_urls.urlpatterns,
+    *incident_urls.urlpatterns,
+    *postmortem_urls.urlpatterns,
     path("theme", account.theme, name="theme"),
     path("language", language.language, name="language"),
     path("outbox", outbox.outbox, name="outbox"),

@@ -25,6 +25,10 @@ TEMPLATES_EDIT: Final = "templates.edit"
 ALERTS_READ: Final = "alerts.read"
 ALERTS_WORK: Final = "alerts.work"
 ALERTS_EDIT: Final = "alerts.edit"
+INCIDENTS_READ: Final = "incidents.read"
+INCIDENTS_WORK: Final = "incidents.work"
+INCIDENTS_EDIT: Final = "incidents.edit"
+POSTMORTEMS_PUBLISH: Final = "postmortems.publish"
 
 ALL_PERMISSIONS: Final = frozenset(
     {
@@ -44,6 +48,10 @@ ALL_PERMISSIONS: Final = frozenset(
         ALERTS_READ,
         ALERTS_WORK,
         ALERTS_EDIT,
+        INCIDENTS_READ,
+        INCIDENTS_WORK,
+        INCIDENTS_EDIT,
+        POSTMORTEMS_PUBLISH,
     }
 )
 

@@ -6,6 +6,9 @@ from apps.audit.models import AuditEntry
 from apps.breakers.models import BreakerEvent
 from apps.core.clock import now
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
+from tests.console.rooms import alerts, incidents, postmortems, quiet, routing, sources
+
+ROOMS = (alerts, incidents, postmortems, quiet, routing, sources)
 
 
 def places() -> dict[str, str]:
@@ -25,6 +28,7 @@ def places() -> dict[str, str]:
         "waiting": str(waiting.pk),
         "replay": str(Replay.objects.values_list("pk", flat=True).get()),
         "triage": str(_triage(letter).pk),
+        **{name: value for room in ROOMS for name, value in room.ids().items()},
     }
 
 
@@ -36,7 +40,7 @@ def _triage(letter: DeadLetter) -> Triage:
     return found
 
 
-PAGES = (
+PAGES: tuple[str, ...] = (
     "/",
     "/services",
     "/services/midtrans",
@@ -75,7 +79,7 @@ PAGES = (
     "/settings/schedules",
 )
 # What a page offers, and the least role that may open it.
-DIALOGS = {
+DIALOGS: dict[str, str] = {
     "/audit": "operator",
     "/audit?action=service.paused&q=nothing-like-it": "operator",
     "/audit/{entry}": "operator",
@@ -109,7 +113,7 @@ DIALOGS = {
     "/settings/keys/new": "lead",
     "/settings/people/invite": "admin",
 }
-POSTS = (
+POSTS: tuple[str, ...] = (
     "/audit/export",
     "/audit/verify",
     "/templates/new",
@@ -143,3 +147,7 @@ POSTS = (
     "/settings/people/invite",
     "/settings/sessions/end-others",
 )
+for _room in ROOMS:
+    PAGES += _room.PAGES
+    DIALOGS |= _room.DIALOGS
+    POSTS += _room.POSTS

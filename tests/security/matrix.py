@@ -9,7 +9,6 @@ A page has a rule for GET and one for POST; an operation of the API has one. A r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from apps.core.actor import (
@@ -27,42 +26,12 @@ from apps.core.actor import (
     SERVICES_READ,
     TEMPLATES_EDIT,
 )
+from tests.security.rooms import alerts, incidents, postmortems, quiet, routing, sources
+from tests.security.rules import ANYONE, NOBODY, PERSON, Rule, button, dialog, look, own
 
-ANYONE: Final = "anyone"
-PERSON: Final = "person"
-NOBODY: Final = "nobody"
+__all__ = ["ADMIN", "ANYONE", "BODIES", "NOBODY", "OPERATIONS", "PAGES", "PERSON", "PROBES", "Rule"]
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``query`` is what a GET needs to show anything; ``sends`` what a POST needs to be understood."""
-
-    get: str = NOBODY
-    post: str = NOBODY
-    query: str = ""
-    sends: dict[str, str] = field(default_factory=dict)
-    absent: bool = False
-
-
-def look(permission: str, query: str = "") -> Rule:
-    """A page."""
-    return Rule(get=permission, query=query)
-
-
-def own(rule: Rule) -> Rule:
-    """Of something that this installation does not have (single sign-on is not set up): 404 is an answer too."""
-    return replace(rule, absent=True)
-
-
-def dialog(permission: str, query: str = "", **sends: str) -> Rule:
-    """A form, and what it does."""
-    return Rule(get=permission, post=permission, query=query, sends=sends)
-
-
-def button(permission: str, **sends: str) -> Rule:
-    """Only a POST."""
-    return Rule(post=permission, sends=sends)
-
+ROOMS: Final = (alerts, incidents, postmortems, quiet, routing, sources)
 
 # Name of the URL -> rule.
 PAGES: Final[dict[str, Rule]] = {
@@ -184,6 +153,8 @@ PAGES: Final[dict[str, Rule]] = {
     # The document is the same whatever the method; it changes nothing.
     "api:openapi-json": dialog(ANYONE),
 }
+for _room in ROOMS:
+    PAGES.update(_room.PAGES)
 # Django's own pages for admins. Its log-in leads to ours, its log-out is for everyone.
 ADMIN: Final = PEOPLE_MANAGE
 
@@ -234,5 +205,9 @@ BODIES: Final[dict[str, object]] = {
     "POST /api/v1/templates/{name}/activate": {"channel": "email", "language": "en", "version": 1, "reason": "x"},
     "POST /api/v1/services/{name}/breaker": {"action": "reset", "reason": "x"},
 }
+for _room in ROOMS:
+    OPERATIONS.update(_room.OPERATIONS)
+    BODIES.update(_room.BODIES)
+
 # Answered outside of the resolver, to whoever asks (opsportal.probes).
 PROBES: Final = ("/health", "/health/live", "/health/ready", "/metrics")

@@ -9,7 +9,20 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import transaction
 
-from apps.console.demo import audited, counted, messages, replaying, services, templates, traffic
+from apps.console.demo import (
+    alerting,
+    audited,
+    counted,
+    incidents,
+    messages,
+    on_call,
+    postmortems,
+    quieting,
+    replaying,
+    services,
+    templates,
+    traffic,
+)
 from apps.core.cli import PortalCommand
 from apps.core.clock import now
 from apps.core.errors import Conflict
@@ -52,4 +65,9 @@ def seed(moment: datetime, *, scale: float = 1.0) -> None:
     traffic.make_minutes(moment, random)
     counted.make_history(moment, random, scale)
     counted.make_versions(moment)
+    on_call.make(moment)
+    alerting.make(moment)
+    quieting.make(moment)
+    incidents.make(moment)
+    postmortems.make(moment)
     audited.make_trail(moment)

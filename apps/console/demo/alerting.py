@@ -1,0 +1,9 @@
+"""Alerts of the bad night: sources, episodes, pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def make(moment: datetime) -> None:
+    """Made up as of ``moment``; the same moment gives the same data."""

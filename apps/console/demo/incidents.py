@@ -1,0 +1,9 @@
+"""An incident of the bad night, and older ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def make(moment: datetime) -> None:
+    """Made up as of ``moment``; the same moment gives the same data."""

@@ -1,0 +1,9 @@
+"""Silences and maintenance windows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def make(moment: datetime) -> None:
+    """Made up as of ``moment``; the same moment gives the same data."""

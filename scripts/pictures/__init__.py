@@ -1,0 +1,1 @@
+"""What each group of pages adds to :mod:`scripts.shots`."""

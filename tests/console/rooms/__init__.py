@@ -1,0 +1,1 @@
+"""What each group of pages adds to the addresses of :mod:`tests.console.places`."""
