@@ -40,6 +40,11 @@ class PostMortem(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     published_by = models.CharField(max_length=200, blank=True, default="")
+    # When the portal last looked for later facts, and the digest of those that were dismissed.
+    checked_at = models.DateTimeField(null=True)
+    dismissed = models.CharField(max_length=64, blank=True, default="")
+    # Title and sections in lower case, for people who search.
+    words = models.TextField(blank=True, default="")
 
     class Meta:
         db_table = "post_mortem"
