@@ -50,6 +50,10 @@ class Rule(models.Model):
     at_least = models.PositiveIntegerField(default=1, help_text="Alerts that must fire together.")
     severity = models.CharField(max_length=8, choices=Severity.choices, default=Severity.SEV2)
     enabled = models.BooleanField(default=True)
+    # After all its alerts have been resolved for so long, an incident of the rule resolves by itself; none: never.
+    resolve_after_s = models.PositiveIntegerField(null=True, default=300)
+    # Grows with every change, so that two people do not overwrite each other.
+    version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.CharField(max_length=200, blank=True, default="")
 
@@ -73,6 +77,8 @@ class Incident(models.Model):
     origin = models.CharField(max_length=8, choices=Origin.choices)
     rule = models.ForeignKey(Rule, on_delete=models.SET_NULL, null=True, related_name="incidents")
     started_at = models.DateTimeField()
+    # A person said when it began; alerts that are linked later do not move it.
+    started_by_hand = models.BooleanField(default=False)
     detected_at = models.DateTimeField()
     acknowledged_at = models.DateTimeField(null=True)
     mitigated_at = models.DateTimeField(null=True)
@@ -126,6 +132,23 @@ class IncidentEpisode(models.Model):
         return f"alert {self.episode_id} of incident {self.incident_id}"
 
 
+class LeftOut(models.Model):
+    """An alert that a person took out of an incident; no rule puts it into one again."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="left_out")
+    episode = models.ForeignKey(Episode, on_delete=models.CASCADE, related_name="left_out")
+    at = models.DateTimeField()
+    by = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "incident_left_out"
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["incident", "episode"], name="incident_left_out_once")]
+
+    def __str__(self) -> str:
+        return f"alert {self.episode_id} is not of incident {self.incident_id}"
+
+
 class IncidentThing(models.Model):
     """What else an incident is about: ``kind`` is service or deployment, ``ref`` its slug or id."""
 
@@ -139,6 +162,7 @@ class IncidentThing(models.Model):
         db_table = "incident_thing"
         ordering = ["kind", "ref"]
         constraints = [models.UniqueConstraint(fields=["incident", "kind", "ref"], name="incident_thing_once")]
+        indexes = [models.Index(fields=["kind", "ref"], name="incident_thing_of")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.ref} of incident {self.incident_id}"
@@ -168,13 +192,33 @@ class IncidentRole(models.Model):
         return f"{self.role} of incident {self.incident_id}"
 
 
+class UpdateKind(models.TextChoices):
+    """What an update is about; ``detail`` of each is said beside it."""
+
+    OPENED = "opened", _("Opened")  # {"severity", "origin", "rule"}
+    SAID = "said", _("Update")  # {"from": the state before, if it changed}
+    SEVERITY = "severity", _("Severity changed")  # {"from", "to"}
+    ROLE = "role", _("Role changed")  # {"role", "from", "to"}
+    STARTED = "started", _("Start corrected")  # {"from", "to"}
+    TOOK_IN = "took_in", _("Took in another incident")  # {"incident", "title"}
+    MERGED = "merged", _("Merged")  # {"incident", "title"}: into which
+    RESOLVED = "resolved", _("Resolved")  # {"by_itself", "firing": alerts that still fired}
+    REOPENED = "reopened", _("Opened again")  # {"episode"}: what fired again, if that is why
+
+
 class StatusUpdate(models.Model):
-    """What was said of an incident, and the state it was in from then on."""
+    """What was said of an incident or done with it, and the state it was in from then on.
+
+    ``told`` are the messages to people: [{"service", "recipient", "message_id"}, ...].
+    """
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="updates")
     at = models.DateTimeField()
     state = models.CharField(max_length=16, choices=State.choices)
+    kind = models.CharField(max_length=16, choices=UpdateKind.choices, default=UpdateKind.SAID)
     text = models.TextField(blank=True)
+    detail: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    told: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list)
     actor = models.CharField(max_length=200)
 
     class Meta:
