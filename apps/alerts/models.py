@@ -48,6 +48,8 @@ class AlertSource(models.Model):
     payload_version = models.CharField(max_length=16, blank=True, default="")
     truncated = models.BigIntegerField(default=0)
     quarantined = models.BigIntegerField(default=0)
+    # Each Alertmanager of a pair by its externalURL: {url: {"at": RFC 3339, "address": ..., "agent": ...}}.
+    peers: models.JSONField[dict[str, dict[str, str]], dict[str, dict[str, str]]] = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.CharField(max_length=200, blank=True, default="")
     disabled_at = models.DateTimeField(null=True)
@@ -58,6 +60,25 @@ class AlertSource(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SourceHour(models.Model):
+    """What a source posted within one hour, counted as it is taken in, so that no page counts bodies."""
+
+    source = models.ForeignKey(AlertSource, on_delete=models.CASCADE, db_column="source", related_name="hours")
+    hour = models.DateTimeField()
+    posts = models.PositiveIntegerField(default=0)
+    alerts = models.PositiveBigIntegerField(default=0)
+    truncated = models.PositiveBigIntegerField(default=0)
+    quarantined = models.PositiveIntegerField(default=0)
+    largest = models.PositiveIntegerField(default=0, help_text="Bytes of the largest body.")
+
+    class Meta:
+        db_table = "alert_source_hour"
+        constraints = [models.UniqueConstraint(fields=["source", "hour"], name="alert_source_hour_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} at {self.hour:%Y-%m-%d %H}:00"
 
 
 class Refusal(models.Model):
@@ -111,6 +132,8 @@ class AlertDelivery(models.Model):
         indexes = [
             models.Index(fields=["id"], name="alert_delivery_stored", condition=Q(state="stored")),
             models.Index(fields=["source", "-id"], name="alert_delivery_source"),
+            models.Index(fields=["received_at"], name="alert_delivery_at"),
+            models.Index(fields=["source", "-id"], name="alert_delivery_quarantine", condition=Q(state="quarantined")),
         ]
 
     def __str__(self) -> str:
@@ -165,6 +188,9 @@ class Episode(models.Model):
     suppressed = models.BooleanField(default=False)
     suppressed_by: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="followed_by")
+    # The same for all severities of one condition; while ``outranked_by`` is open, this one pages nobody.
+    condition = models.CharField(max_length=64, blank=True, default="")
+    outranked_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="outranks")
     # Work of people. An acknowledgement ends by itself at ``acknowledged_until``, if there is one.
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=200, blank=True, default="")
@@ -183,6 +209,11 @@ class Episode(models.Model):
         indexes = [
             models.Index(fields=["source", "fingerprint", "-id"], name="alert_episode_alert"),
             models.Index(fields=["state", "-id"], name="alert_episode_open", condition=Q(state__in=OPEN_STATES)),
+            models.Index(
+                fields=["source", "condition"], name="alert_episode_condition", condition=Q(state__in=OPEN_STATES)
+            ),
+            models.Index(fields=["resolved_at"], name="alert_episode_resolved", condition=Q(resolved_at__isnull=False)),
+            models.Index(fields=["first_seen_at"], name="alert_episode_first_seen"),
         ]
 
     def __str__(self) -> str:
@@ -204,7 +235,8 @@ class Episode(models.Model):
 class AlertLog(models.Model):
     """One line for every alert of every delivery, with what it was taken for. Other programs read it."""
 
-    delivery = models.ForeignKey(AlertDelivery, on_delete=models.CASCADE, related_name="lines", null=True)
+    # The body may be purged before the line is.
+    delivery = models.ForeignKey(AlertDelivery, on_delete=models.SET_NULL, related_name="lines", null=True)
     position = models.PositiveIntegerField(default=0)
     at = models.DateTimeField()
     source = models.CharField(max_length=64)
@@ -258,6 +290,8 @@ class Rotation(models.Model):
     at = models.TimeField()
     zone = models.CharField(max_length=64, default="UTC")
     begins = models.DateTimeField()
+    # Grows with every change, so that two who edit at once notice.
+    version = models.PositiveIntegerField(default=1)
 
     class Meta:
         db_table = "on_call_rotation"
@@ -272,6 +306,8 @@ class RotationOverride(models.Model):
 
     rotation = models.ForeignKey(Rotation, on_delete=models.CASCADE, related_name="overrides")
     person = models.CharField(max_length=254)
+    # Of somebody who does not take turns; empty: as the rotation reaches them.
+    recipient = models.CharField(max_length=500, blank=True, default="")
     since = models.DateTimeField()
     until = models.DateTimeField()
     reason = models.TextField(blank=True)
@@ -284,6 +320,71 @@ class RotationOverride(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} on {self.rotation_id}"
+
+
+class SilenceState(models.TextChoices):
+    """WANTED: Alertmanager is yet to be told. ENDING: it is yet to be told of the end."""
+
+    WANTED = "wanted", _("Wanted")
+    ACTIVE = "active", _("Active")
+    ENDING = "ending", _("Ending")
+    EXPIRED = "expired", _("Over")
+    FAILED = "failed", _("Failed")
+
+
+class Silence(models.Model):
+    """A silence of one alert in its Alertmanager, made from here. The row says what is wanted; a task makes it so.
+
+    ``told_until`` is the end Alertmanager knows; another one than ``until`` is still to be told.
+    """
+
+    episode = models.ForeignKey(Episode, on_delete=models.CASCADE, related_name="silences")
+    source = models.ForeignKey(AlertSource, on_delete=models.PROTECT, db_column="source", related_name="silences")
+    matchers: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list)
+    reason = models.TextField()
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    until = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=SilenceState.choices, default=SilenceState.WANTED)
+    remote_id = models.CharField(max_length=64, blank=True, default="")
+    told_until = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True, default="")
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        db_table = "alert_silence"
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["next_try_at"], name="alert_silence_due", condition=Q(ended_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"silence of episode {self.episode_id}"
+
+
+class Maintenance(models.Model):
+    """A time in which the alerts that ``match`` (as a route's match) page nobody. They are logged as ever."""
+
+    match: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.TextField()
+    created_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+    # Ended before its time.
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        db_table = "alert_maintenance"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["ends_at"], name="alert_maintenance_end")]
+
+    def __str__(self) -> str:
+        return f"maintenance {self.pk}"
 
 
 class Escalation(models.Model):
@@ -302,6 +403,10 @@ class Escalation(models.Model):
     step = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # The maintenance window that holds the step which is due.
+    held_by = models.ForeignKey(Maintenance, on_delete=models.SET_NULL, null=True, related_name="holds")
+    # The last cycle in which a page that did not arrive brought the next step forward.
+    hurried = models.IntegerField(default=-1)
 
     class Meta:
         db_table = "alert_escalation"
@@ -314,6 +419,46 @@ class Escalation(models.Model):
 
     def __str__(self) -> str:
         return f"escalation of {self.episode_id}"
+
+
+class Storm(models.Model):
+    """Many alerts of one route and step that are told together: one message, and updates of the counts.
+
+    It takes alerts in until none has come for a while (``closed_at``), and is over when all of them are.
+    """
+
+    policy = models.CharField(max_length=100, help_text="Version of the routing, and route.")
+    route = models.CharField(max_length=64)
+    step = models.PositiveSmallIntegerField()
+    opened_at = models.DateTimeField()
+    joined_at = models.DateTimeField()
+    told_at = models.DateTimeField()
+    alerts = models.PositiveIntegerField(default=0)
+    told_alerts = models.PositiveIntegerField(default=0)
+    closed_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "alert_storm"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy", "step"], condition=Q(closed_at__isnull=True), name="alert_storm_one_open"
+            )
+        ]
+        indexes = [models.Index(fields=["id"], name="alert_storm_running", condition=Q(ended_at__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"storm of {self.route}, step {self.step}"
+
+
+class Fate(models.TextChoices):
+    """What became of the message of a notification. NONE while it is on its way, or when there is none."""
+
+    NONE = "", _("On its way")
+    SENT = "sent", _("Delivered")
+    DIED = "died", _("Not delivered")
+    GONE = "gone", _("Unknown")
 
 
 class NotificationOutcome(models.TextChoices):
@@ -341,6 +486,13 @@ class Notification(models.Model):
     planned_at = models.DateTimeField()
     decided_at = models.DateTimeField()
     together = models.PositiveIntegerField(default=1, help_text="How many episodes this message speaks of.")
+    storm = models.ForeignKey(Storm, on_delete=models.SET_NULL, null=True, related_name="notifications")
+    # Seconds by which the engine was late; holding, snoozing and silencing are not lateness.
+    late_s = models.PositiveIntegerField(default=0)
+    fate = models.CharField(max_length=8, choices=Fate.choices, blank=True, default=Fate.NONE)
+    fate_at = models.DateTimeField(null=True)
+    # Since when it counts as not arriving in time, so that others were told instead.
+    delayed_at = models.DateTimeField(null=True)
     why: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
 
     class Meta:
@@ -350,6 +502,13 @@ class Notification(models.Model):
             models.UniqueConstraint(
                 fields=["escalation", "cycle", "step", "kind", "target"], name="alert_notification_once"
             )
+        ]
+        indexes = [
+            models.Index(
+                fields=["message_id"], name="alert_notification_under_way", condition=Q(fate="", outcome="queued")
+            ),
+            models.Index(fields=["decided_at"], name="alert_notification_decided"),
+            models.Index(fields=["message_id"], name="alert_notification_message"),
         ]
 
     def __str__(self) -> str:
@@ -372,3 +531,21 @@ class EpisodeEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of episode {self.episode_id}"
+
+
+class EngineHeartbeat(models.Model):
+    """When the escalation sweep last ran to its end, and what those who watch it have seen and done."""
+
+    name = models.SlugField(primary_key=True, max_length=32)
+    beat_at = models.DateTimeField()
+    problem = models.CharField(max_length=500, blank=True, default="")
+    alarmed_at = models.DateTimeField(null=True)
+    pinged_at = models.DateTimeField(null=True)
+    ping_problem = models.CharField(max_length=500, blank=True, default="")
+    watched_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "engine_heartbeat"
+
+    def __str__(self) -> str:
+        return self.name
