@@ -91,6 +91,8 @@ class Incident(models.Model):
     created_by = models.CharField(max_length=200)
     # The timeline was filled up to here.
     collected_at = models.DateTimeField(null=True)
+    # How filling it stands, see apps.incidents.timeline.collecting: {"scope", "read_to": {}, "problems": {}}.
+    collected: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
 
     class Meta:
         db_table = "incident"
