@@ -123,7 +123,7 @@ OIDC_ROLE_CLAIM = env.text(
 )
 OIDC_ROLES = env.words("OIDC_ROLES", [], "What the values of that claim mean: sre=operator,sre-leads=lead.")
 SANDBOX = env.flag("SANDBOX", False, "The sandbox runs beside the portal; pages link to it.")
-SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the five ports the sandbox listens on.", least=1)
+SANDBOX_PORT = env.integer("SANDBOX_PORT", 8090, "First of the seven ports the sandbox listens on.", least=1)
 SANDBOX_RATE = env.integer("SANDBOX_RATE", 5, "Messages per second the sandbox posts to the portal; 0 posts none.")
 SANDBOX_SCRIPT = env.flag("SANDBOX_SCRIPT", True, "The sandbox plays its script of outages.")
 SANDBOX_API_KEY = env.secret(

@@ -57,7 +57,7 @@ def _why_not(port: int, purpose: str, error: OSError) -> str:
     why = describe_holder(port) if error.errno == errno.EADDRINUSE else "ports below 1024 need root"
     return (
         f"Port {port} on {HOST} cannot be used for the sandbox's {purpose}: {why}. "
-        "Stop that, or move the sandbox to five other ports in a row with SANDBOX_PORT, e.g. SANDBOX_PORT=18090."
+        "Stop that, or move the sandbox to seven other ports in a row with SANDBOX_PORT, e.g. SANDBOX_PORT=18090."
     )
 
 

@@ -41,7 +41,14 @@ _SMTP_EFFECTS: Final = {
     Mode.HANG: "takes the mail and never answers",
     Mode.RATE_LIMIT: "answers 450: too many messages",
 }
-_REJECTS: Final = {"midtrans": "400", "whatsapp": "400, error 131026", "billing-webhook": "422", "smtp": "550"}
+_REJECTS: Final = {
+    "midtrans": "400",
+    "whatsapp": "400, error 131026",
+    "billing-webhook": "422",
+    "smtp": "550",
+    "slack": "channel_not_found",
+    "pagerduty": "400",
+}
 # State, icon; the words are the outcome's own.
 _LOOKS: Final = {
     Outcome.ACCEPTED: ("good", "check-circle"),

@@ -35,7 +35,14 @@ from apps.sandbox.stations import PAGE_OFFSET, Station, Surroundings, build, fin
 
 log = structlog.get_logger(__name__)
 TICK_S: Final = 0.2
-PATHS: Final = {"midtrans": "/v2/charge", "whatsapp": "", "billing-webhook": "/hooks/billing", "smtp": ""}
+PATHS: Final = {
+    "midtrans": "/v2/charge",
+    "whatsapp": "",
+    "billing-webhook": "/hooks/billing",
+    "smtp": "",
+    "slack": "/api",
+    "pagerduty": "",
+}
 
 
 class SandboxServer:
@@ -108,7 +115,7 @@ class SandboxServer:
         return self.station(name).listener.port
 
     def url(self, name: str) -> str:
-        """The endpoint of a provider; for whatsapp the base URL, for smtp smtp://host:port."""
+        """The endpoint of a provider; for whatsapp, slack and pagerduty the base URL, for smtp smtp://host:port."""
         return self.station(name).address + PATHS[name]
 
     def received(self, name: str) -> Ledger:

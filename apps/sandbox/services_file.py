@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_BASE: Final = 8090
-PORTS: Final = 5
+PORTS: Final = 7
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "config" / "sandbox.yaml"
 COPY_NAME: Final = "sandbox-services.yaml"
-_PORT: Final = re.compile(r"(?<!\d)80(9[0-4])(?!\d)")
+_PORT: Final = re.compile(r"(?<!\d)80(9[0-6])(?!\d)")
 
 
 def text_for(base_port: int, shipped: Path = SHIPPED) -> str:

@@ -16,12 +16,14 @@ from apps.sandbox.outages import HTTP_MODES, SMTP_MODES, Mode, Outages
 from apps.sandbox.providers.base import HttpProvider
 from apps.sandbox.providers.billing import BillingWebhook
 from apps.sandbox.providers.midtrans import Midtrans
+from apps.sandbox.providers.pagerduty import Pagerduty
+from apps.sandbox.providers.slack import Slack
 from apps.sandbox.providers.whatsapp import Whatsapp
 from apps.sandbox.web_provider import WebProvider
 
 # Next to each other, the page first: SANDBOX_PORT + this.
 PAGE_OFFSET: Final = 0
-OFFSETS: Final = {"midtrans": 1, "whatsapp": 2, "billing-webhook": 3, "smtp": 4}
+OFFSETS: Final = {"midtrans": 1, "whatsapp": 2, "billing-webhook": 3, "smtp": 4, "slack": 5, "pagerduty": 6}
 
 
 @dataclass
@@ -69,7 +71,12 @@ def build(around: Surroundings) -> dict[str, Station]:
         Whatsapp(),
         BillingWebhook(around.secrets.get("billing-webhook", "")),
     ]
-    stations = [*(_over_http(provider, around) for provider in played), _mail(around)]
+    told: list[HttpProvider] = [Slack(), Pagerduty()]
+    stations = [
+        *(_over_http(provider, around) for provider in played),
+        _mail(around),
+        *(_over_http(provider, around) for provider in told),
+    ]
     return {station.name: station for station in stations}
 
 

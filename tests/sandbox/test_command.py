@@ -19,8 +19,10 @@ import requests
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from apps.sandbox.services_file import PORTS
 from apps.sandbox.threaded import ThreadedSandbox
 
+PROVIDERS = ("midtrans", "whatsapp", "billing-webhook", "smtp", "slack", "pagerduty")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,7 +54,7 @@ def command_json(sandbox: ThreadedSandbox, *words: str) -> dict[str, Any]:
 
 def test_status_lists_every_provider(sandbox: ThreadedSandbox) -> None:
     text = command(sandbox, "status")
-    for name in ("midtrans", "whatsapp", "billing-webhook", "smtp"):
+    for name in PROVIDERS:
         assert name in text
     assert "Script: stopped" in text
     assert "Producer: off" in text
@@ -60,7 +62,7 @@ def test_status_lists_every_provider(sandbox: ThreadedSandbox) -> None:
 
 def test_status_as_json_has_the_figures(sandbox: ThreadedSandbox) -> None:
     found = command_json(sandbox, "status")
-    assert {one["name"] for one in found["providers"]} == {"midtrans", "whatsapp", "billing-webhook", "smtp"}
+    assert [one["name"] for one in found["providers"]] == list(PROVIDERS)
     assert {"received", "accepted", "failed", "duplicates", "keys", "outages"} <= set(found["providers"][0])
 
 
@@ -118,16 +120,16 @@ def test_a_threaded_sandbox_serves_code_that_is_not_asynchronous(sandbox: Thread
 
 
 def free_base() -> int:
-    """A port with four free ones behind it."""
-    for base in range(21_000, 60_000, 5):
+    """A port with free ones behind it for all that the sandbox listens on."""
+    for base in range(21_000, 60_000, PORTS):
         try:
-            for port in range(base, base + 5):
+            for port in range(base, base + PORTS):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
             continue
         return base
-    raise AssertionError("no five free ports in a row")
+    raise AssertionError("no free ports in a row")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

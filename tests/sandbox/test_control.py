@@ -75,7 +75,7 @@ class Markup(HTMLParser):
 async def test_the_page_shows_every_provider_and_is_strict(sandbox: SandboxServer) -> None:
     status, html, headers = await get(sandbox.page_url)
     assert status == 200
-    for name in ("midtrans", "whatsapp", "billing-webhook", "smtp"):
+    for name in ("midtrans", "whatsapp", "billing-webhook", "smtp", "slack", "pagerduty"):
         assert f'id="{name}"' in html
     assert "Nothing has arrived yet" in html
     markup = Markup()
@@ -92,7 +92,7 @@ async def test_the_page_shows_every_provider_and_is_strict(sandbox: SandboxServe
 async def test_the_page_works_without_script(sandbox: SandboxServer) -> None:
     _, html, _ = await get(sandbox.page_url)
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in html
-    assert html.count('<form method="post"') == 1 + 2 * 4
+    assert html.count('<form method="post"') == 1 + 2 * 6
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ DEFAULTS = {
     "smtp": (5, 60, 120, 30, 30),
     "whatsapp": (8, 70, 300, 60, 60),
     "database": (3, 50, 10, 5, 5),
+    # Those that page people are ours.
+    "slack": (5, 50, 30, 30, 30),
+    "pagerduty": (5, 50, 30, 30, 30),
 }
 OPTIONS = (
     "timeout",
@@ -73,6 +76,8 @@ def test_its_ports_are_those_of_the_sandbox() -> None:
     assert played["whatsapp"]["settings"]["base_url"] == f"http://127.0.0.1:{ports['whatsapp']}"
     assert played["billing-webhook"]["settings"]["url"] == f"http://127.0.0.1:{ports['billing-webhook']}/hooks/billing"
     assert played["smtp"]["settings"]["port"] == ports["smtp"]
+    assert played["slack"]["settings"]["base_url"] == f"http://127.0.0.1:{ports['slack']}/api"
+    assert played["pagerduty"]["settings"]["base_url"] == f"http://127.0.0.1:{ports['pagerduty']}"
     assert 1 + len(OFFSETS) == services_file.PORTS
 
 

@@ -37,16 +37,19 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``note`` says in words why, for the page; empty when there is nothing to say."""
+    """``note`` says in words why, for the page; empty when there is nothing to say. ``refused``: a no with a
+    status that sounds like a yes, as Slack says it.
+    """
 
     status: int
     body: Mapping[str, Any]
     note: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    refused: bool = False
 
     @property
     def is_success(self) -> bool:
-        return 200 <= self.status < 300
+        return not self.refused and 200 <= self.status < 300
 
 
 class HttpProvider(Protocol):

@@ -91,7 +91,7 @@ class Command(PortalCommand):
 
 
 def _add_run(parser: CommandParser) -> None:
-    parser.add_argument("--port", type=int, default=settings.SANDBOX_PORT, help="first of five ports in a row")
+    parser.add_argument("--port", type=int, default=settings.SANDBOX_PORT, help="first of seven ports in a row")
     parser.add_argument("--rate", type=float, default=settings.SANDBOX_RATE, help="messages per second; 0 posts none")
     parser.add_argument("--portal", default="", metavar="URL", help="default: the portal of this machine")
     parser.add_argument("--seed", type=int, default=0, help="of the chance in outages with a share")
