@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import F
+from django.db.models.functions import Greatest
+
 from apps.alerts.episodes import Life, Source
-from apps.alerts.models import AlertDelivery, AlertSource
+from apps.alerts.models import AlertDelivery, AlertSource, SourceHour
 from apps.alerts.parsing import FIRING, Observation, Parsed
 
 
@@ -16,8 +19,9 @@ def is_watchdog(source: AlertSource, seen: Observation) -> bool:
 
 HEARD: Final = (
     *("last_post_at", "agent", "payload_version", "truncated", "quarantined"),
-    *("watchdog_at", "blind_since", "alive_since"),
+    *("watchdog_at", "blind_since", "alive_since", "peers"),
 )
+PEERS: Final = 20
 
 
 def heard(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
@@ -31,7 +35,31 @@ def heard(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
     for seen in said.observations:
         if is_watchdog(source, seen):
             _beat(source, at) if seen.status == FIRING else _blind(source, at)
+    _met(source, delivery, said)
     source.save(update_fields=HEARD)
+    _counted(source, delivery, said)
+
+
+def _met(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
+    """Each Alertmanager of a pair names itself by its externalURL; the ones heard of last are kept."""
+    if not said.external_url:
+        return
+    told = {"at": delivery.received_at.isoformat(), "address": delivery.address, "agent": source.agent}
+    peers = source.peers | {said.external_url[:500]: told}
+    source.peers = dict(sorted(peers.items(), key=lambda item: item[1].get("at", ""), reverse=True)[:PEERS])
+
+
+def _counted(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
+    """Into the hour it came in. The caller holds the row of the source, so nobody else counts for it."""
+    hour = delivery.received_at.replace(minute=0, second=0, microsecond=0)
+    SourceHour.objects.get_or_create(source=source, hour=hour)
+    SourceHour.objects.filter(source=source, hour=hour).update(
+        posts=F("posts") + 1,
+        alerts=F("alerts") + len(said.observations) + len(said.rejected),
+        truncated=F("truncated") + said.truncated,
+        quarantined=F("quarantined") + len(said.rejected),
+        largest=Greatest(F("largest"), delivery.size),
+    )
 
 
 def _beat(source: AlertSource, at: datetime) -> None:
