@@ -148,7 +148,7 @@ async def test_an_alert_pages_is_acknowledged_and_resolved_under_one_name(sandbo
         }
         await deliver(sandbox, "pagerduty", body=json.dumps(event).encode(), content_type="application/json")
     seen = [received.excerpt for received in sandbox.received("pagerduty").recent]
-    assert seen == ["trigger episode-7 no payments", "acknowledge episode-7", "resolve episode-7"]
+    assert seen == ["trigger episode-7 midtrans is down", "acknowledge episode-7", "resolve episode-7"]
 
 
 async def test_slack_names_a_message_so_that_what_follows_can_join_its_thread(sandbox: SandboxServer) -> None:
