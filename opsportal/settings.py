@@ -98,6 +98,9 @@ MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 1_048_576, "Largest accepted mess
 ALERT_BODY_BYTES = env.integer(
     "ALERT_BODY_BYTES", 33_554_432, "Largest body of a webhook that brings alerts, packed or not.", least=65_536
 )
+ALERT_NORMAL_S = env.integer(
+    "ALERT_NORMAL_S", 300, "How long an alert must be normal, with a live source, before it is resolved, s.", least=1
+)
 IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
 KEEP_CLOSED_LETTERS_DAYS = env.integer(
     "KEEP_CLOSED_LETTERS_DAYS", 90, "Days a replayed or discarded dead letter is kept; 0 keeps it for ever."

@@ -173,10 +173,13 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``alive_since`` is when it began to be heard again after it was blind."""
+    """``alive_since`` is when it began to be heard again after it was blind; ``normal_for`` is how long its alerts must
+    be normal before they are resolved.
+    """
 
     life: Life
     alive_since: datetime | None = None
+    normal_for: timedelta = NORMAL_FOR
 
 
 def resolves_at(current: Current, source: Source) -> datetime | None:
@@ -184,7 +187,7 @@ def resolves_at(current: Current, source: Source) -> datetime | None:
     if current.state != State.RECOVERING or current.normal_since is None or source.life == Life.BLIND:
         return None
     since = max(current.normal_since, source.alive_since) if source.alive_since else current.normal_since
-    return since + NORMAL_FOR
+    return since + source.normal_for
 
 
 def is_flapping(changes: list[datetime], now: datetime) -> bool:

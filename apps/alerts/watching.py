@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Greatest
 
@@ -76,8 +77,13 @@ def _blind(source: AlertSource, at: datetime) -> None:
 def life_of(source: AlertSource, now: datetime) -> Source:
     """What its heartbeat says at ``now``."""
     if source.watchdog_at is None and source.blind_since is None:
-        return Source(Life.UNKNOWN)
+        return Source(Life.UNKNOWN, normal_for=normal_for())
     stale = source.watchdog_at is None or now - source.watchdog_at > timedelta(seconds=source.watchdog_timeout)
     if source.blind_since is not None or stale:
-        return Source(Life.BLIND)
-    return Source(Life.ALIVE, source.alive_since)
+        return Source(Life.BLIND, normal_for=normal_for())
+    return Source(Life.ALIVE, source.alive_since, normal_for())
+
+
+def normal_for() -> timedelta:
+    """How long an alert must be normal before it is resolved."""
+    return timedelta(seconds=settings.ALERT_NORMAL_S)

@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 import requests
+from django.conf import settings
 from django.db import DatabaseError, connections
 
-from apps.alerts import episodes, receiver, reconciling
+from apps.alerts import receiver, reconciling
 from apps.alerts.episodes import State
 from apps.alerts.escalating import escalate
 from apps.alerts.models import AlertSource, Episode, Notification
@@ -177,7 +178,7 @@ class World:
 @pytest.fixture
 def world(transactional_db: None, live_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
-    monkeypatch.setattr(episodes, "NORMAL_FOR", timedelta(seconds=3))
+    monkeypatch.setattr(settings, "ALERT_NORMAL_S", 3)
     monkeypatch.setattr(reconciling, "YOUNG", timedelta(seconds=4))
     monkeypatch.setattr(reconciling, "GONE_FOR", timedelta(seconds=3))
     make_service("slack", channel="slack", settings={"mode": "api", "channel": "#alerts"})
