@@ -19,6 +19,8 @@ from django.core.management.base import CommandParser
 from apps.accounts.models import ApiKey
 from apps.core.cli import PortalCommand
 
+# So that every target of the first page is reached.
+SANDBOX_ROUTING = settings.BASE_DIR / "config" / "sandbox-routing.yaml"
 SANDBOX_SCOPES = ("messages:write", "messages:read")
 
 
@@ -39,6 +41,8 @@ class Command(PortalCommand):
         call_command("collectstatic", interactive=False, verbosity=0)
         self.progress(f"Loading {shown_path(settings.SERVICES_FILE)}")
         call_command("sync_services", stdout=sys.stderr)
+        if settings.SANDBOX:
+            call_command("alertrouting", "load", SANDBOX_ROUTING, "--if-none", stdout=sys.stderr)
         made: dict[str, str] = {}
         if first_run and not get_user_model().objects.exists():
             made |= {"operator": operator, "password": self.first_operator(operator)}
