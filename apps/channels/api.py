@@ -72,7 +72,7 @@ class ApiChannel(ABC):
         try:
             call = self.compose(envelope)
             body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-            headers = _own_headers(envelope) | call.headers
+            headers = own_headers(envelope) | call.headers
             answer = await self._transport.exchange("POST", call.url, headers, body)
             return self.judge(answer, envelope)
         except DeliveryError as error:
@@ -103,7 +103,7 @@ class ApiChannel(ABC):
         )
 
 
-def _own_headers(envelope: Envelope) -> dict[str, str]:
+def own_headers(envelope: Envelope) -> dict[str, str]:
     own = {
         "idempotency_key": envelope.idempotency_key or envelope.wire_id,
         "request_id": envelope.request_id,

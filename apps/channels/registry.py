@@ -16,6 +16,9 @@ from apps.channels.kinds.http.channel import HttpChannel
 from apps.channels.kinds.http.settings import HttpSettings
 from apps.channels.kinds.pagerduty.channel import PagerdutyChannel
 from apps.channels.kinds.pagerduty.settings import PagerdutySettings
+from apps.channels.kinds.plane.channel import PlaneChannel
+from apps.channels.kinds.plane.channel import recipient_problem as plane_recipient
+from apps.channels.kinds.plane.settings import PlaneSettings
 from apps.channels.kinds.slack.channel import SlackChannel
 from apps.channels.kinds.slack.settings import SlackSettings
 from apps.channels.kinds.telegram.channel import TelegramChannel
@@ -48,6 +51,7 @@ KINDS: Final[dict[str, Kind]] = {
     "slack": Kind(SlackSettings, SlackChannel),
     "telegram": Kind(TelegramSettings, TelegramChannel, telegram_recipient),
     "pagerduty": Kind(PagerdutySettings, PagerdutyChannel),
+    "plane": Kind(PlaneSettings, PlaneChannel, plane_recipient),
 }
 
 

@@ -28,6 +28,7 @@ class Channel(models.TextChoices):
     SLACK = "slack", "Slack"
     TELEGRAM = "telegram", "Telegram"
     PAGERDUTY = "pagerduty", "PagerDuty"
+    PLANE = "plane", "Plane"
 
 
 class Service(models.Model):

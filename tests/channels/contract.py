@@ -62,6 +62,13 @@ SUBJECTS = [
     Subject("slack", "base_url", {"mode": "api", "channel": "#ops"}, b'{"ok":true,"ts":"1.2"}'),
     Subject("telegram", "base_url", {"chat_id": "-100"}, b'{"ok":true,"result":{"message_id":7}}', secret="123:ABCdef"),
     Subject("pagerduty", "base_url", {}, b'{"status":"success","dedup_key":"order-1001"}', 202),
+    Subject(
+        "plane",
+        "base_url",
+        {"workspace": "acme", "project": "4af68566-94a4-4eb3-94aa-50dc9427067b"},
+        b'{"id":"8e1f0e0a-0a0b-4c0d-8e0f-000000000001"}',
+        201,
+    ),
 ]
 
 

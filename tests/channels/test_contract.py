@@ -6,4 +6,4 @@ __all__ = ["subject"]
 
 
 class TestHttpContract(HttpContract):
-    """The suite for http, whatsapp, slack (both modes), telegram and pagerduty."""
+    """The suite for http, whatsapp, slack (both modes), telegram, pagerduty and plane."""

@@ -16,6 +16,7 @@ GOOD = {
     "slack": {"mode": "api", "channel": "#alerts"},
     "telegram": {"chat_id": "-1001"},
     "pagerduty": {"severity": "error"},
+    "plane": {"workspace": "acme", "project": "4af68566-94a4-4eb3-94aa-50dc9427067b"},
 }
 
 
@@ -26,7 +27,7 @@ def problems(kind, settings):
 
 
 def test_kinds_are_the_words_of_the_configuration():
-    assert kinds() == ["http", "email", "whatsapp", "slack", "telegram", "pagerduty"]
+    assert kinds() == ["http", "email", "whatsapp", "slack", "telegram", "pagerduty", "plane"]
 
 
 def test_every_kind_may_be_configured_for_a_service():
@@ -112,6 +113,8 @@ def test_http_settings_that_cannot_work_are_named(settings, field):
         ("slack", {"mode": "webhook", "channel": "#x"}, "settings"),
         ("telegram", {"chat_id": "me and you"}, "settings.chat_id"),
         ("pagerduty", {"severity": "fatal"}, "settings.severity"),
+        ("plane", {"workspace": "a/b", "project": "4af68566-94a4-4eb3-94aa-50dc9427067b"}, "settings.workspace"),
+        ("plane", {"workspace": "a", "project": "../x"}, "settings.project"),
     ],
 )
 def test_settings_of_the_other_kinds_that_cannot_work_are_named(kind, settings, field):
@@ -186,6 +189,9 @@ def test_building_opens_nothing_and_needs_no_loop():
         ("slack", "#alerts", True),
         ("slack", "#a\nb", False),
         ("pagerduty", "", True),
+        ("plane", "", True),
+        ("plane", "4af68566-94a4-4eb3-94aa-50dc9427067b", True),
+        ("plane", "../other", False),
     ],
 )
 def test_recipient_is_checked_at_acceptance(kind, recipient, good):

@@ -122,6 +122,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "slack": {"recipient": "#alerts", "payload": "down"},
     "telegram": {"recipient": "12345", "payload": "down"},
     "pagerduty": {"payload": "down"},
+    "plane": {"subject": "PM-1", "payload": "down"},
 }
 
 

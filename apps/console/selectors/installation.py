@@ -21,6 +21,7 @@ CHANNEL_WORDS: Final[dict[str, Any]] = {
     "slack": _("Slack, by an incoming webhook or a bot."),
     "telegram": _("Telegram, by a bot."),
     "pagerduty": _("PagerDuty, Events API v2."),
+    "plane": _("Plane: one work item for each external id."),
 }
 TASK_WORDS: Final[dict[str, Any]] = {
     "outbox.deliver": _("Looks for messages that are due, should every nudge be lost."),

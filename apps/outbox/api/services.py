@@ -52,7 +52,7 @@ class ServiceOut(Schema):
     name: str
     owner: str
     criticality: Literal["critical", "normal"]
-    channel: Literal["http", "email", "whatsapp", "slack", "telegram", "pagerduty"]
+    channel: Literal["http", "email", "whatsapp", "slack", "telegram", "pagerduty", "plane"]
     paused: bool
     paused_by: str
     paused_reason: str

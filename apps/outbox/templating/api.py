@@ -21,7 +21,7 @@ from apps.outbox.templating.tags import DEFAULT_LANGUAGE, MAX_NAME, MAX_TAG
 
 router = Router(tags=["Templates"], auth=KEYS_OR_SESSION)
 
-Channel = Literal["http", "email", "whatsapp", "slack", "telegram", "pagerduty"]
+Channel = Literal["http", "email", "whatsapp", "slack", "telegram", "pagerduty", "plane"]
 TemplateName = Annotated[OneLine, Field(min_length=1, max_length=MAX_NAME)]
 Tag = Annotated[OneLine, Field(max_length=MAX_TAG, description="a language tag such as en, id or pt-BR")]
 MAX_VERSIONS = 50
@@ -96,7 +96,7 @@ class VersionIn(Body):
 
 
 class ActivateIn(Body):
-    channel: Literal["", "http", "email", "whatsapp", "slack", "telegram", "pagerduty"]
+    channel: Literal["", "http", "email", "whatsapp", "slack", "telegram", "pagerduty", "plane"]
     language: Tag = DEFAULT_LANGUAGE
     version: int = Field(ge=1, le=2**31 - 1)
     reason: Text = Field(min_length=1, max_length=MAX_WORDS)

@@ -25,11 +25,12 @@ CONTENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "slack": (TEXT, JSON),
     "telegram": (TEXT, JSON),
     "pagerduty": (TEXT, JSON),
+    "plane": (TEXT, JSON),
 }
-HAS_SUBJECT: Final = frozenset({"", "email", "whatsapp", "slack", "telegram", "pagerduty"})
+HAS_SUBJECT: Final = frozenset({"", "email", "whatsapp", "slack", "telegram", "pagerduty", "plane"})
 # Where the destination refuses a longer text, in characters.
 LONGEST: Final = {"whatsapp": 4096, "telegram": 4096, "slack": 40_000}
-LONGEST_SUBJECT: Final = {"email": 998, "pagerduty": 1024}
+LONGEST_SUBJECT: Final = {"email": 998, "pagerduty": 1024, "plane": 255}
 SLACK_BLOCKS: Final = 50
 # Put into every text of the sample data: JSON that breaks with it has a variable without |tojson.
 BREAKS_JSON: Final = '"\\'
