@@ -76,6 +76,8 @@ def who(rotation: Rotation, now: datetime) -> dict[str, str] | None:
     """The person on call, with how to reach them."""
     people = {person["email"]: person for person in rotation.people}
     turn = Turn(list(people), rotation.days, rotation.at, rotation.zone, rotation.begins)
-    overrides = rotation.overrides.filter(since__lte=now, until__gt=now).order_by("pk")
+    overrides = list(rotation.overrides.filter(since__lte=now, until__gt=now).order_by("pk"))
+    # Who stands in may come from outside; those who take turns are reached as the rotation says now.
+    people = {each.person: {"email": each.person, "recipient": each.recipient} for each in overrides} | people
     instead = [Instead(each.person, each.since, each.until) for each in overrides]
     return people.get(on_call(turn, instead, now))

@@ -12,9 +12,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from apps.alerts.severity import ALIASES
 from apps.core.errors import Invalid
 
 MINUTE: Final = 60
+SEVERITY: Final = "severity"
+# The sender's own word, whatever we make of it; lower case.
+SEVERITY_LABEL: Final = "severity_label"
 
 
 class _Strict(BaseModel):
@@ -45,7 +49,10 @@ class Step(_Strict):
 
 
 class Route(_Strict):
-    """The first route whose ``match`` holds is taken. A value may list several, or begin with ~ to be a pattern."""
+    """The first route whose ``match`` holds is taken. A value may list several, or begin with ~ to be a pattern.
+
+    ``severity`` may be given in our words or in those of senders; ``severity_label`` is what the sender wrote.
+    """
 
     name: str = Field(min_length=1, max_length=64)
     match: dict[str, str | list[str]] = Field(default_factory=dict)
@@ -64,7 +71,7 @@ class Route(_Strict):
         return [text for given in self.match.values() for text in ([given] if isinstance(given, str) else given)]
 
     def matches(self, facts: Mapping[str, str]) -> bool:
-        return all(_holds(given, facts.get(name, "")) for name, given in self.match.items())
+        return all(_holds_of(name, given, facts) for name, given in self.match.items())
 
 
 class Routing(_Strict):
@@ -89,6 +96,19 @@ class Routing(_Strict):
     def route_of(self, facts: Mapping[str, str]) -> Route:
         """The first route that matches ``facts``: an alert's labels, with ``severity`` in our words and ``source``."""
         return next(route for route in self.routes if route.matches(facts))
+
+
+def _holds_of(name: str, given: str | list[str], facts: Mapping[str, str]) -> bool:
+    """What senders call a severity stands for ours (``P1``, ``page`` and ``Critical`` for critical ones); a word that
+    stands for none is compared with what the sender wrote, so no route waits for what can never come.
+    """
+    if name != SEVERITY:
+        return _holds(given, facts.get(name, ""))
+    ours, written = facts.get(SEVERITY, ""), facts.get(SEVERITY_LABEL, "")
+    texts = [given] if isinstance(given, str) else given
+    words = [text if text.startswith("~") else text.strip().lower() for text in texts]
+    known = [str(ALIASES.get(word, word)) for word in words]
+    return _holds(known, ours) or _holds([word for word in words if word not in ALIASES], written)
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -6,15 +6,15 @@ Every due time is compared with the database's clock, so a worker whose clock is
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from django.db import connection, transaction
 
 from apps.alerts import own
-from apps.alerts.applying import calm
+from apps.alerts.applying import calm, resolve
 from apps.alerts.episodes import FLAPS_WITHIN, Life, Source, State, resolves_at
-from apps.alerts.models import AlertSource, Episode, SourceKind
+from apps.alerts.models import AlertDelivery, AlertSource, DeliveryState, Episode, SourceKind
 from apps.alerts.signals import episodes_changed
 from apps.alerts.watching import life_of
 from apps.core.db import database_now
@@ -36,7 +36,7 @@ def settle_source(name: str, now: datetime) -> int:
     skip = connection.features.has_select_for_update_skip_locked
     with transaction.atomic():
         source = AlertSource.objects.select_for_update(skip_locked=skip).filter(pk=name).first()
-        if source is None:
+        if source is None or _unread(source, now):
             return 0
         _watch(source, now)
         resolved = _resolve_due(source, life_of(source, now), now)
@@ -46,16 +46,21 @@ def settle_source(name: str, now: datetime) -> int:
     return len(resolved)
 
 
+def _unread(source: AlertSource, now: datetime) -> bool:
+    """Posts that nobody has read yet may say that it lives, or that an alert fires again: they are read first."""
+    return AlertDelivery.objects.filter(source=source, state=DeliveryState.STORED, received_at__lte=now).exists()
+
+
 def _watch(source: AlertSource, now: datetime) -> None:
     """Raise or end the alarm that nobody watches; a heartbeat that fell silent sends no message of its own."""
     life = life_of(source, now).life
     if life is Life.BLIND and source.blind_since is None:
         source.blind_since = now
         source.save(update_fields=["blind_since"])
-    if source.kind != SourceKind.PORTAL and life is not Life.UNKNOWN:
-        own.tell(
-            BLIND_ALERT, firing=life is Life.BLIND, now=now, labels=_blind_labels(source), text=_blind_text(source)
-        )
+    if source.kind != SourceKind.PORTAL:
+        # One that is switched off is silent on purpose; one whose heartbeat was taken away has no alarm to keep.
+        alarm = life is Life.BLIND and source.disabled_at is None
+        own.tell(BLIND_ALERT, firing=alarm, now=now, labels=_blind_labels(source), text=_blind_text(source))
 
 
 def _blind_labels(source: AlertSource) -> dict[str, str]:
@@ -70,7 +75,8 @@ def _blind_text(source: AlertSource) -> str:
 
 
 def _resolve_due(source: AlertSource, life: Source, now: datetime) -> list[int]:
-    recovering = Episode.objects.filter(source=source, state=State.RECOVERING).order_by("pk")[:BATCH]
+    # In the order they fall due, so that those which are not due stand before nobody.
+    recovering = Episode.objects.filter(source=source, state=State.RECOVERING).order_by("normal_since", "pk")[:BATCH]
     done: list[int] = []
     for episode in recovering:
         due = resolves_at(episode.as_current(), life)
@@ -81,26 +87,15 @@ def _resolve_due(source: AlertSource, life: Source, now: datetime) -> list[int]:
 
 
 def _resolve(episode: Episode, life: Source, now: datetime) -> None:
-    episode.state = State.RESOLVED
-    episode.resolved_at = now
-    episode.flapping = False
-    episode.proof = proof_of(episode, life)
+    resolve(episode, life, now)
     episode.save(update_fields=["state", "resolved_at", "flapping", "proof"])
     log.info("alerts.resolved", episode_id=episode.pk, source=episode.source_id, name=episode.name)
 
 
-def proof_of(episode: Episode, life: Source) -> list[list[Any]]:
-    """What a resolution stands on: [what, does it hold], in the order it is read."""
-    return [
-        ["told_by_source", not episode.inferred],
-        ["normal_for", True],
-        ["source_alive", life.life is Life.ALIVE],
-        ["confirmed_by_api", episode.absent_since is not None],
-    ]
-
-
 def _calm_down(source: AlertSource, now: datetime) -> None:
-    for episode in Episode.objects.filter(source=source, flapping=True).exclude(state=State.RESOLVED)[:BATCH]:
+    for episode in Episode.objects.filter(source=source, flapping=True).exclude(state=State.RESOLVED).order_by(
+        "last_fired_at"
+    )[:BATCH]:
         if calm(episode, now, FLAPS_WITHIN):
             episode.flapping = False
             episode.save(update_fields=["flapping"])
