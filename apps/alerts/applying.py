@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from apps.alerts.episodes import Decision, State, Verdict, is_flapping
+from apps.alerts.episodes import Decision, Life, Source, State, Verdict, is_flapping
 from apps.alerts.models import AlertSource, Episode
 from apps.alerts.parsing import Observation
 from apps.alerts.severity import severity_of
@@ -52,6 +52,10 @@ def apply(episode: Episode, seen: Observation, decision: Decision, now: datetime
         episode.normal_since = decision.normal_since
         episode.ends_at = seen.ends_at
         episode.last_resolved_at = now
+    elif decision.verdict is Verdict.STILL_RECOVERING and episode.inferred:
+        episode.inferred = False  # the source says it itself now
+        episode.ends_at = seen.ends_at
+        episode.last_resolved_at = now
 
 
 def _fires(episode: Episode, seen: Observation, decision: Decision, now: datetime) -> None:
@@ -72,3 +76,21 @@ def calm(episode: Episode, now: datetime, within: timedelta) -> bool:
     """Has it stopped flapping?"""
     times = [datetime.fromisoformat(at) for at in episode.refired]
     return not times or now - times[-1] >= within
+
+
+def resolve(episode: Episode, life: Source, at: datetime) -> None:
+    """It is over, unsaved."""
+    episode.state = State.RESOLVED
+    episode.resolved_at = at
+    episode.flapping = False
+    episode.proof = proof_of(episode, life)
+
+
+def proof_of(episode: Episode, life: Source) -> list[list[Any]]:
+    """What a resolution stands on: [what, does it hold], in the order it is read."""
+    return [
+        ["told_by_source", not episode.inferred],
+        ["normal_for", True],
+        ["source_alive", life.life is Life.ALIVE],
+        ["confirmed_by_api", episode.absent_since is not None],
+    ]

@@ -51,12 +51,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What counts of an observation. ``received_at`` is when its body was stored."""
+    """What counts of an observation. ``received_at`` is when its body was stored.
+
+    ``overtaken``: a body stored after this one was read before it. ``confirmed``: the source's API says so now.
+    """
 
     status: str
     starts_at: datetime | None
     ends_at: datetime | None
     received_at: datetime
+    overtaken: bool = False
+    confirmed: bool = False
+
+    def before(self, moment: datetime | None) -> bool:
+        """Was it stored before ``moment``? Clocks step back, so without having been overtaken it was not."""
+        return self.overtaken and moment is not None and self.received_at < moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ def decide(current: Current | None, seen: Seen) -> Decision:
 
 
 def _fired_closed(current: Current | None, seen: Seen) -> Decision:
-    if current is not None and _is_replay(current, seen):
+    if current is not None and not seen.confirmed and _is_replay(current, seen):
         return Decision(Verdict.STALE)
     return Decision(Verdict.OPENED, State.FIRING)
 
@@ -111,8 +120,8 @@ def _is_replay(current: Current, seen: Seen) -> bool:
 
 
 def _fired_open(current: Current, seen: Seen) -> Decision:
-    if current.last_resolved_at is not None and seen.received_at < current.last_resolved_at:
-        return Decision(Verdict.LATE)  # stored before the resolution was, read after it
+    if seen.before(current.last_resolved_at):
+        return Decision(Verdict.LATE)
     if current.state == State.RECOVERING:
         return Decision(Verdict.REFIRED, State.FIRING)
     if _began_anew(current, seen):
@@ -130,7 +139,7 @@ def _began_anew(current: Current, seen: Seen) -> bool:
 
 
 def _resolved_open(current: Current, seen: Seen) -> Decision:
-    if seen.received_at < current.last_fired_at or _ends_an_earlier(current, seen):
+    if seen.before(current.last_fired_at) or _ends_an_earlier(current, seen):
         return Decision(Verdict.LATE)
     if current.state == State.RECOVERING:
         return Decision(Verdict.STILL_RECOVERING, State.RECOVERING, current.normal_since)

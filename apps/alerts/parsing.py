@@ -6,7 +6,9 @@ fields are kept, missing ones are made up for. What the payload says of the grou
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,9 @@ FIRING: Final = "firing"
 RESOLVED: Final = "resolved"
 MAX_LABELS: Final = 1000
 MAX_VALUE_CHARS: Final = 65_536
+FINGERPRINT_CHARS: Final = 64
+MAX_DIGITS: Final = 400
+DEEPEST: Final = 50
 KNOWN: Final = frozenset({"status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"})
 
 
@@ -48,7 +53,10 @@ class Observation:
     @property
     def name(self) -> str:
         """``alertname``, or the labels, so that an alert without a name has one to be pressed."""
-        return self.labels.get("alertname") or ", ".join(f"{k}={v}" for k, v in sorted(self.labels.items())[:3])
+        if self.labels.get("alertname", "").strip():
+            return self.labels["alertname"]
+        named = [f"{key}={value}" for key, value in sorted(self.labels.items()) if key != "alertname"]
+        return ", ".join(named[:3]) or self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +101,10 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
 
 def parse(body: bytes) -> Parsed:
     """What ``body`` says. Raises :class:`Unreadable` when it is no object with a list of alerts."""
-    document = _document(body)
-    given = document.get("alerts")
-    if not isinstance(given, list):
-        raise Unreadable("there is no list of alerts in it")
+    document = document_of(body)
     taken: list[Observation] = []
     rejected: list[Rejected] = []
-    for position, alert in enumerate(given):
+    for position, alert in enumerate(document["alerts"]):
         try:
             taken.append(observe(position, alert, document))
         except BadAlert as error:
@@ -124,17 +129,32 @@ def _shown(alert: Any) -> str:
         return ""
 
 
-def _document(body: bytes) -> dict[str, Any]:
+def document_of(body: bytes) -> dict[str, Any]:
+    """``body`` as an object with a list of alerts. Raises :class:`Unreadable`. Of a doubled name the last counts."""
     try:
+        # The standard's UTF-16 and UTF-32 too, with and without a mark. What is broken within is replaced.
+        text = body.decode(json.detect_encoding(body), "replace")
         # NaN is no JSON and PostgreSQL refuses it; null says as much as it did.
-        found = json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _: None)
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_float, parse_int=_int)
     except RecursionError:
         raise Unreadable("it is nested too deep") from None
     except ValueError as error:
         raise Unreadable(f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise Unreadable(f"it is JSON, but {_kind(found)} instead of an object")
+    if not isinstance(found.get("alerts"), list):
+        raise Unreadable("there is no list of alerts in it")
     return found
+
+
+def _float(text: str) -> float | str:
+    """1e999 is a number to JSON and infinity to us, which no database keeps: then it stays a text."""
+    found = float(text)
+    return found if math.isfinite(found) else text
+
+
+def _int(text: str) -> int | str:
+    return int(text) if len(text) <= MAX_DIGITS else text
 
 
 KINDS: Final[Mapping[type, str]] = {
@@ -155,7 +175,7 @@ def observe(position: int, alert: Any, document: Mapping[str, Any]) -> Observati
     if not isinstance(alert, dict):
         raise BadAlert(f"an alert is an object, this is {_kind(alert)}")
     labels = _pairs(alert.get("labels"), "labels")
-    given = _text(alert.get("fingerprint"))[:64]
+    given = _fingerprint(alert.get("fingerprint"))
     if not labels and not given:
         raise BadAlert("it has neither labels nor a fingerprint, so nothing says which alert it is")
     ends_at = parse_time(alert.get("endsAt"))
@@ -170,6 +190,14 @@ def observe(position: int, alert: Any, document: Mapping[str, Any]) -> Observati
         generator_url=_text(alert.get("generatorURL"))[:4096],
         extra=cleaned({name: value for name, value in alert.items() if name not in KNOWN}),
     )
+
+
+def _fingerprint(given: object) -> str:
+    """The sender's own, when it is one; a longer one than there is room for is known by its digest."""
+    if isinstance(given, bool) or not isinstance(given, str | int) or not given:
+        return ""
+    text = clean(str(given)).strip()
+    return text if len(text) <= FINGERPRINT_CHARS else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _status(own: object, ends_at: datetime | None, group: object) -> str:
@@ -211,12 +239,14 @@ def clean(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def cleaned(value: Any) -> Any:
-    """Unknown fields, kept as they are where they can be kept."""
+def cleaned(value: Any, depth: int = 0) -> Any:
+    """Unknown fields, kept as they are where they can be kept. The body as it came has what is left out here."""
     if isinstance(value, str):
         return clean(value)
+    if depth >= DEEPEST and isinstance(value, dict | list):
+        return "(nested too deep)"
     if isinstance(value, dict):
-        return {clean(str(name)): cleaned(item) for name, item in value.items()}
+        return {clean(str(name)): cleaned(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [cleaned(item) for item in value]
+        return [cleaned(item, depth + 1) for item in value]
     return value

@@ -13,15 +13,16 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from apps.alerts import watching
-from apps.alerts.applying import apply, opened
-from apps.alerts.episodes import Decision, Seen, Verdict, decide
+from apps.alerts.applying import apply, opened, resolve
+from apps.alerts.episodes import Decision, Seen, Verdict, decide, resolves_at
 from apps.alerts.models import AlertDelivery, AlertLog, AlertSource, DeliveryState, Episode, Quarantined
 from apps.alerts.parsing import Observation, Parsed, Unreadable, parse, unpacked
+from apps.alerts.reconciling import AGENT
 from apps.alerts.severity import severity_of
 from apps.alerts.signals import episodes_changed
 from apps.services.models import Service
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 MAX_TRIES: Final = 5
 CHUNK: Final = 500
 PER_RUN: Final = 200
+OVERTAKERS: Final = 20
 
 
 def process_all() -> int:
@@ -58,11 +60,13 @@ def _process_next(name: str) -> bool:
             delivery_id = delivery.pk
             changed = process(source, delivery)
             transaction.on_commit(lambda: episodes_changed.send(sender=Episode, episode_ids=changed))
-    except (DatabaseError, ValueError, TypeError, KeyError, RecursionError):
+    except Exception as error:  # whatever one body causes, those behind it are read
         if delivery_id is None:
             raise
         log.exception("alerts.processing_failed", delivery_id=delivery_id)
         _tried(delivery_id)
+        # A database in trouble is given until the next sweep, not five tries in a moment.
+        return not isinstance(error, OperationalError)
     return True
 
 
@@ -94,13 +98,20 @@ def process(source: AlertSource, delivery: AlertDelivery) -> list[int]:
         _end(delivery, DeliveryState.QUARANTINED, problem=str(error))
         return []
     _quarantine(delivery, said)
-    book = _Book(source, delivery.received_at, _newest(source, said.observations), _services(said.observations))
-    lines = [book.take(seen, delivery) for seen in said.observations]
+    overtaken = _overtaken(delivery)
+    book = _Book(source, delivery, overtaken, _newest(source, said.observations), _services(said.observations))
+    lines = [book.take(seen) for seen in said.observations]
     book.save()
     _write(lines)
-    watching.heard(source, delivery, said)
+    watching.heard(source, delivery, said, overtaken=overtaken)
     _end(delivery, DeliveryState.PROCESSED, said=said)
     return book.changed_ids()
+
+
+def _overtaken(delivery: AlertDelivery) -> bool:
+    """Was one that was stored after it read before it? Then its transaction was the slower one."""
+    after = AlertDelivery.objects.filter(source=delivery.source_id, pk__gt=delivery.pk).order_by("pk")
+    return DeliveryState.PROCESSED in set(after.values_list("state", flat=True)[:OVERTAKERS])
 
 
 def _encoding(delivery: AlertDelivery) -> str:
@@ -134,16 +145,21 @@ class _Book:
     """The episodes one delivery touches, kept in memory until they are written together."""
 
     source: AlertSource
-    now: datetime
+    delivery: AlertDelivery
+    overtaken: bool
     newest: dict[str, Episode]
     services: set[str]
     created: list[Episode] = field(default_factory=list)
     changed: dict[int, Episode] = field(default_factory=dict)
 
-    def take(self, seen: Observation, delivery: AlertDelivery) -> AlertLog:
+    @property
+    def now(self) -> datetime:
+        return self.delivery.received_at
+
+    def take(self, seen: Observation) -> AlertLog:
         decision, episode = self._decided(seen)
         return AlertLog(
-            delivery=delivery,
+            delivery=self.delivery,
             position=seen.position,
             at=self.now,
             source=self.source.name,
@@ -161,8 +177,9 @@ class _Book:
     def _decided(self, seen: Observation) -> tuple[Decision, Episode | None]:
         if watching.is_watchdog(self.source, seen):
             return Decision(Verdict.HEARTBEAT), None
-        current = self.newest.get(seen.fingerprint)
-        told = Seen(seen.status, seen.starts_at, seen.ends_at, self.now)
+        current = self._known(seen.fingerprint)
+        confirmed = not self.delivery.address and self.delivery.headers.get("User-Agent") == AGENT
+        told = Seen(seen.status, seen.starts_at, seen.ends_at, self.now, self.overtaken, confirmed)
         decision = decide(current.as_current() if current else None, told)
         if decision.new_episode:
             return decision, self._open(seen, decision, current)
@@ -171,6 +188,18 @@ class _Book:
             if current.pk is not None:
                 self.changed[current.pk] = current
         return decision, current
+
+    def _known(self, fingerprint: str) -> Episode | None:
+        """The newest episode, ended first if it was due before this post came, whether or not a sweep saw to it."""
+        current = self.newest.get(fingerprint)
+        if current is None or current.pk is None:
+            return current
+        life = watching.life_of(self.source, self.now)
+        due = resolves_at(current.as_current(), life)
+        if due is not None and due <= self.now:
+            resolve(current, life, due)
+            self.changed[current.pk] = current
+        return current
 
     def _open(self, seen: Observation, decision: Decision, previous: Episode | None) -> Episode:
         service = seen.labels.get("service", "")
@@ -181,9 +210,10 @@ class _Book:
         return episode
 
     def save(self) -> None:
-        Episode.objects.bulk_create(self.created, batch_size=CHUNK)
+        # What ended before what follows it: one of them may be open.
         if self.changed:
             Episode.objects.bulk_update(list(self.changed.values()), CHANGING, batch_size=100)
+        Episode.objects.bulk_create(self.created, batch_size=CHUNK)
 
     def changed_ids(self) -> list[int]:
         return [episode.pk for episode in self.created] + list(self.changed)
@@ -192,7 +222,7 @@ class _Book:
 CHANGING: Final = (
     *("state", "labels", "annotations", "name", "severity", "generator_url", "starts_at", "ends_at"),
     *("last_fired_at", "last_resolved_at", "normal_since", "refired", "fired_again", "flapping"),
-    *("inferred", "absent_since"),
+    *("inferred", "absent_since", "resolved_at", "proof"),
 )
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.alerts import tokens
 from apps.alerts.models import AlertDelivery, AlertSource, DeliveryState
 from apps.alerts.nudge import nudge
-from apps.alerts.parsing import Unreadable, parse, unpacked
+from apps.alerts.parsing import Unreadable, document_of, unpacked
 from apps.alerts.refusals import count_refusal
 from apps.core.errors import PortalError, TooLarge, Unauthorized
 from apps.core.http import client_ip, error_response
@@ -115,7 +115,7 @@ def _body(request: HttpRequest) -> bytes:
 
 def _problem(body: bytes, encoding: str) -> str:
     try:
-        parse(unpacked(body, encoding, settings.ALERT_BODY_BYTES))
+        document_of(unpacked(body, encoding, settings.ALERT_BODY_BYTES))
     except Unreadable as error:
         return str(error)
     return ""

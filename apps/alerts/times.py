@@ -11,6 +11,8 @@ _RFC3339: Final = re.compile(
 )
 # Go's zero time means "no time"; nothing that fires began before alerting did.
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+# Later than this is nonsense, and near the end of the calendar neither a zone nor a few seconds can be added.
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def parse_time(given: object) -> datetime | None:
@@ -27,7 +29,7 @@ def parse_time(given: object) -> datetime | None:
         at = _assembled(*found.groups()).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return at if at >= _EARLIEST else None
+    return at if _EARLIEST <= at <= _LATEST else None
 
 
 def _assembled(

@@ -25,17 +25,17 @@ HEARD: Final = (
 PEERS: Final = 20
 
 
-def heard(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None:
-    """What a post says of its source, whatever it says of alerts."""
+def heard(source: AlertSource, delivery: AlertDelivery, said: Parsed, *, overtaken: bool = False) -> None:
+    """What a post says of its source, whatever it says of alerts. ``overtaken``: a later one was read before it."""
     at = delivery.received_at
-    source.last_post_at = max(source.last_post_at or at, at)
+    source.last_post_at = max(source.last_post_at or at, at) if overtaken else at
     source.agent = delivery.headers.get("User-Agent", "")[:200]
     source.payload_version = said.version[:16]
     source.truncated += said.truncated
     source.quarantined += len(said.rejected)
     for seen in said.observations:
         if is_watchdog(source, seen):
-            _beat(source, at) if seen.status == FIRING else _blind(source, at)
+            _told(source, seen.status, at, overtaken)
     _met(source, delivery, said)
     source.save(update_fields=HEARD)
     _counted(source, delivery, said)
@@ -63,8 +63,15 @@ def _counted(source: AlertSource, delivery: AlertDelivery, said: Parsed) -> None
     )
 
 
+def _told(source: AlertSource, status: str, at: datetime, overtaken: bool) -> None:
+    known = source.watchdog_at if status != FIRING else source.blind_since or source.watchdog_at
+    if overtaken and known is not None and at < known:
+        return
+    _beat(source, at) if status == FIRING else _blind(source, at)
+
+
 def _beat(source: AlertSource, at: datetime) -> None:
-    source.watchdog_at = max(source.watchdog_at or at, at)
+    source.watchdog_at = at
     if source.blind_since is not None:
         source.blind_since, source.alive_since = None, at
 
