@@ -10,7 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from apps.alerts.episodes import Life, Source
-from apps.alerts.models import AlertDelivery, AlertSource, SourceHour
+from apps.alerts.models import AlertDelivery, AlertSource, SourceHour, SourceKind
 from apps.alerts.parsing import FIRING, Observation, Parsed
 
 
@@ -82,7 +82,9 @@ def _blind(source: AlertSource, at: datetime) -> None:
 
 
 def life_of(source: AlertSource, now: datetime) -> Source:
-    """What its heartbeat says at ``now``."""
+    """What its heartbeat says at ``now``. The portal watches itself with what asks this."""
+    if source.kind == SourceKind.PORTAL:
+        return Source(Life.ALIVE, normal_for=normal_for())
     if source.watchdog_at is None and source.blind_since is None:
         return Source(Life.UNKNOWN, normal_for=normal_for())
     stale = source.watchdog_at is None or now - source.watchdog_at > timedelta(seconds=source.watchdog_timeout)
