@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from apps.sandbox.services_file import PORTS
 from scripts import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -101,11 +102,12 @@ def free_ports(count: int) -> int:
     raise AssertionError("no free ports")
 
 
-def start(folder: Path, port: int, *, sandbox_port: int = 0, database_url: str = "") -> Portal:
-    """`make run`; where the environment was not made by `make` (no stamp), the program behind it."""
+def start(folder: Path, port: int, *, sandbox_port: int = 0, database_url: str = "", **more: str) -> Portal:
+    """`make run` with ``more`` variables; where the environment was not made by `make`, the program behind it."""
     options = [f"PORT={port}", f"SANDBOX={1 if sandbox_port else 0}"]
     options += [f"SANDBOX_PORT={sandbox_port}"] if sandbox_port else []
     options += [f"DATABASE_URL={database_url}"] if database_url else []
+    options += [f"{name}={value}" for name, value in more.items()]
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = ["make", "run", *options]
     if bootstrap.read_stamp(Path(sys.prefix)) | bootstrap.wanted(False) != bootstrap.read_stamp(Path(sys.prefix)):
@@ -154,9 +156,9 @@ def make_run(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Portal
     copy_project(folder)
     started: list[Portal] = []
 
-    def run(*, sandbox: bool = False) -> Portal:
-        port = free_ports(6)
-        portal = start(folder, port, sandbox_port=port + 1 if sandbox else 0, database_url=database_url)
+    def run(*, sandbox: bool = False, **more: str) -> Portal:
+        port = free_ports(1 + PORTS)
+        portal = start(folder, port, sandbox_port=port + 1 if sandbox else 0, database_url=database_url, **more)
         started.append(portal)
         return portal
 
