@@ -202,8 +202,8 @@ class UpdateKind(models.TextChoices):
     SEVERITY = "severity", _("Severity changed")  # {"from", "to"}
     ROLE = "role", _("Role changed")  # {"role", "from", "to"}
     STARTED = "started", _("Start corrected")  # {"from", "to"}
-    TOOK_IN = "took_in", _("Took in another incident")  # {"incident", "title"}
-    MERGED = "merged", _("Merged")  # {"incident", "title"}: into which
+    TOOK_IN = "took_in", _("Took in another incident")  # {"other", "title"}
+    MERGED = "merged", _("Merged")  # {"other", "title"}: into which
     RESOLVED = "resolved", _("Resolved")  # {"by_itself", "firing": alerts that still fired}
     REOPENED = "reopened", _("Opened again")  # {"episode"}: what fired again, if that is why
 

@@ -11,7 +11,7 @@ from apps.console.selectors.audit_links import KEY, MANY_LETTERS, PAGES, PERSON,
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
 PREFIXES = tuple(sorted({code.partition(".")[0] + "." for code in ACTIONS}))
-CALLS = ("record", "_record", "_move", "_triage", "_written", "_note")
+CALLS = ("record", "_record", "_move", "_triage", "_written", "_note", "noted", "_noted")
 
 
 def written_actions() -> set[str]:

@@ -22,12 +22,19 @@ PAGES: Final[Mapping[str, str]] = {
     "dead letter ": "letter",
     "replay ": "replay",
     "triage ": "triage",
+    "alertsource:": "source",
+    "alertdelivery:": "alert-delivery",
+    "routing:": "routing-version",
+    "rotation:": "rotation",
+    "postmortem:": "postmortem",
+    "incident:": "incident",
+    "incidentrule:": "incident-rule",
 }
 # Whole targets, and what many things are called.
-WHOLE: Final[Mapping[str, str]] = {"audit trail": "audit", "outbox": "outbox"}
+WHOLE: Final[Mapping[str, str]] = {"audit trail": "audit", "outbox": "outbox", "alert refusals": "sources"}
 # What has no page: encryption keys are files and variables of the host.
 # Alerts have no pages yet.
-WITHOUT_PAGE: Final = ("encryption keys", "alert:", "alertsource:", "routing:")
+WITHOUT_PAGE: Final = ("encryption keys", "alert:")
 MANY_LETTERS: Final = " dead letters"
 
 

@@ -1,0 +1,13 @@
+"""Celery tasks. Each takes nothing it could lose, and calls one function."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.incidents.sweeping import sweep
+
+
+@shared_task(name="incidents.sweep")
+def look() -> None:
+    """Open, grow, open again and end what does so by itself."""
+    sweep()
