@@ -24,8 +24,8 @@ MOST_POINTS: Final = 240
 MOST_SERVICES: Final = 8
 MINUTE: Final = 60
 COUNTERS: Final = ("sent", "failed", "died")
-# Sources of the timeline (by how their names begin) that are marks on a chart.
-MARKED: Final = {"alert": "alert", "deploy": "deployment"}
+# Lines of the timeline that are marks on a chart: source and what (every what of it without one) -> kind of mark.
+MARKED: Final = {("alerts", "fired"): "alert", ("deployments", ""): "deployment"}
 
 
 def series_of(scope: Scope, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _services(
 def _marks(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     found = []
     for line in lines:
-        kind = next((kind for start, kind in MARKED.items() if str(line["source"]).startswith(start)), "")
+        kind = MARKED.get((line["source"], line["what"])) or MARKED.get((line["source"], ""))
         if kind:
             found.append({"at": line["at"], "kind": kind, "title": line["title"], "url": line["url"]})
     return found

@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from apps.incidents.models import Incident
+from apps.incidents.models import Incident, IncidentEpisode, IncidentThing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,13 @@ def scope_of(incident: Incident, now: datetime) -> Scope:
     """An incident that is not over lasts until ``now``."""
     start = min(incident.started_at, incident.detected_at)
     end = max(incident.resolved_at or now, start)
-    links = incident.links.order_by("episode_id").values_list("episode_id", "episode__service")
-    named = set(incident.things.filter(kind="service").values_list("ref", flat=True))
-    found = list(links)
-    services = tuple(sorted(named | {service for _pk, service in found if service}))
-    return Scope(incident, start, end, services, tuple(pk for pk, _service in found))
+    # What was merged into it is part of it.
+    ids = [incident.pk, *Incident.objects.filter(merged_into=incident).values_list("pk", flat=True)]
+    links = IncidentEpisode.objects.filter(incident__in=ids).values_list("episode_id", "episode__service")
+    found = dict(links)
+    named = set(IncidentThing.objects.filter(incident__in=ids, kind="service").values_list("ref", flat=True))
+    services = tuple(sorted((named | set(found.values())) - {""}))
+    return Scope(incident, start, end, services, tuple(sorted(found)))
 
 
 def url_of(rows: Mapping[str, Any], span: Mapping[str, str]) -> str:
