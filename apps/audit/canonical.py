@@ -7,10 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from apps.core.text import storable
+
 
 def clean_text(value: str, longest: int) -> str:
     """Text that PostgreSQL can store: no NUL, no lone surrogate, at most ``longest`` characters."""
-    text = value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    text = storable(value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

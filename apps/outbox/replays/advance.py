@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
-from django.db.models.functions import Now
 
+from apps.core.db import database_now
 from apps.outbox.delivery.fairness import refill, shares
 from apps.outbox.gates import Gate, gates
 from apps.outbox.models import DeadLetter, Replay, ReplayItem, ReplayState
@@ -74,7 +74,7 @@ def _step(replay_id: int) -> int | None:
         replay = _locked(replay_id)
         if replay is None:
             return None
-        was, now = replay.state, _database_now(replay_id)
+        was, now = replay.state, database_now()
         looked = look_at_released(replay)
         _decide(replay, count_items(replay), now)
         if replay.state in RUNNING_STATES:
@@ -100,12 +100,6 @@ def _locked(replay_id: int) -> Replay | None:
     skip = connection.features.has_select_for_update_skip_locked
     made = Replay.objects.exclude(state=ReplayState.PREPARING)
     return made.select_for_update(skip_locked=skip).filter(pk=replay_id).first()
-
-
-def _database_now(replay_id: int) -> datetime:
-    """The clock all control workers share."""
-    now: datetime = Replay.objects.filter(pk=replay_id).values_list(Now(), flat=True).get()
-    return now
 
 
 def _decide(replay: Replay, waiting: int, now: datetime) -> None:
