@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def storable(text: str) -> str:
-    """``text`` without what PostgreSQL refuses: NUL becomes the replacement character, half a surrogate pair a ``?``."""
+    """``text`` without what PostgreSQL refuses: NUL becomes the replacement character, half a surrogate pair a ?."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
