@@ -9,6 +9,11 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 ACTIONS: Final[Mapping[str, str | Promise]] = {
+    "actionitem.changed": _("Changed an action item"),
+    "actionitem.created": _("Promised an action item"),
+    "actionitem.done": _("Marked an action item as done"),
+    "actionitem.dropped": _("Dropped an action item"),
+    "actionitem.reopened": _("Took up an action item again"),
     "alert.acknowledged": _("Acknowledged an alert"),
     "alert.acknowledgement_taken_back": _("Took back the acknowledgement of an alert"),
     "alert.assigned": _("Assigned an alert"),
@@ -81,6 +86,8 @@ ACTIONS: Final[Mapping[str, str | Promise]] = {
     "person.session_ended": _("Ended a session"),
     "person.sessions_ended": _("Ended sessions"),
     "postmortem.drafted": _("Began a post-mortem"),
+    "postmortem.exported": _("Downloaded a post-mortem"),
+    "postmortem.pushed": _("Pushed a post-mortem to an issue tracker"),
     "postmortem.facts_accepted": _("Took later facts into a post-mortem"),
     "postmortem.facts_dismissed": _("Left later facts out of a post-mortem"),
     "postmortem.published": _("Published a post-mortem"),
