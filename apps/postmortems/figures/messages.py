@@ -53,7 +53,7 @@ def expired(scope: Scope) -> Result:
 
 def failed(scope: Scope) -> Result:
     rows = DeliveryMinute.objects.filter(scope.of_services(), minute__gte=scope.first_minute, minute__lt=scope.end)
-    return summed(rows.order_by().values_list("service").annotate(Sum(F("failed") + F("timed_out"))))
+    return summed(rows.order_by().values_list("service").annotate(bad=Sum(F("failed") + F("timed_out"))))
 
 
 def _one(scope: Scope) -> dict[str, str]:
