@@ -1,4 +1,6 @@
-"""Probes and scrapes are answered before anything looks at the Host header: they come by IP address."""
+"""Probes, scrapes and the webhook of alerts are answered before anything looks at the Host header: they come by an
+IP address or by the name of a container, and a refusal would be an alert that is lost.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 
+from apps.alerts.receiver import alertmanager
 from opsportal import health, telemetry
 
 VIEWS: Final[dict[str, Callable[[HttpRequest], HttpResponse]]] = {
@@ -14,6 +17,8 @@ VIEWS: Final[dict[str, Callable[[HttpRequest], HttpResponse]]] = {
     "/health/ready": health.ready,
     "/health": health.health,
     "/metrics": telemetry.metrics,
+    "/webhooks/alertmanager": alertmanager,
+    "/webhooks/alertmanager/": alertmanager,
 }
 
 

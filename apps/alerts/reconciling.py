@@ -17,6 +17,7 @@ from typing import Any, Final
 import requests
 import structlog
 from django.db import connection, transaction
+from urllib3.exceptions import HTTPError
 
 from apps.alerts.episodes import OPEN_STATES, State
 from apps.alerts.models import AlertDelivery, AlertSource, Episode
@@ -31,6 +32,7 @@ LARGEST: Final = 64 * 1024 * 1024
 # A post may still be on its way (group_wait), and an Alertmanager that was restarted knows nothing for a while.
 YOUNG: Final = timedelta(seconds=90)
 GONE_FOR: Final = timedelta(minutes=3)
+QUIET_BY: Final = ("silencedBy", "inhibitedBy", "mutedBy")
 AGENT: Final = "opsportal-reconciler"
 
 
@@ -46,6 +48,11 @@ class Told:
     alert: Mapping[str, Any]
     starts_at: datetime | None
     by: tuple[str, ...]
+
+    @property
+    def name(self) -> object:
+        labels = self.alert.get("labels")
+        return labels.get("alertname") if isinstance(labels, dict) else None
 
 
 def reconcile_all() -> int:
@@ -68,24 +75,38 @@ def reconcile(source: AlertSource) -> int:
 def ask(source: AlertSource) -> list[Told]:
     """Every alert the source knows now, whether quiet or not. Raises :class:`NotAnswered`."""
     url = f"{source.api_url.rstrip('/')}/api/v2/alerts"
+    status, found = _fetched(url, source)
+    if not isinstance(found, list):
+        raise NotAnswered(f"{url} answered {status} and not with a list of alerts")
+    return [_told(alert) for alert in found if isinstance(alert, dict) and isinstance(alert.get("fingerprint"), str)]
+
+
+def _fetched(url: str, source: AlertSource) -> tuple[int, Any]:
     headers = {"User-Agent": AGENT}
     if source.api_secret:
         headers["Authorization"] = f"Bearer {source.api_secret}"
     try:
-        answer = requests.get(url, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
-        found = answer.json() if answer.status_code == 200 else None
-    except (requests.RequestException, ValueError) as error:
+        with requests.get(url, headers=headers, timeout=TIMEOUT_S, allow_redirects=False, stream=True) as answer:
+            if answer.status_code != 200:
+                return answer.status_code, None
+            return 200, json.loads(_read(answer))
+    except (requests.RequestException, HTTPError, ValueError, RecursionError) as error:
         raise NotAnswered(f"{url}: {error}") from error
-    if not isinstance(found, list):
-        raise NotAnswered(f"{url} answered {answer.status_code} and not with a list of alerts")
-    return [_told(alert) for alert in found if isinstance(alert, dict) and isinstance(alert.get("fingerprint"), str)]
+
+
+def _read(answer: requests.Response) -> bytes:
+    found: bytes = answer.raw.read(LARGEST + 1, decode_content=True)
+    if len(found) > LARGEST:
+        raise ValueError(f"the answer has more than {LARGEST} bytes")
+    return found
 
 
 def _told(alert: dict[str, Any]) -> Told:
     given = alert.get("status")
     status: dict[str, Any] = given if isinstance(given, dict) else {}
-    quiet = [*(status.get("silencedBy") or []), *(status.get("inhibitedBy") or []), *(status.get("mutedBy") or [])]
-    return Told(clean(alert["fingerprint"])[:64], alert, parse_time(alert.get("startsAt")), tuple(map(str, quiet)))
+    quiet = [given for name in QUIET_BY if isinstance(given := status.get(name), list)]
+    by = tuple(clean(str(one))[:200] for given in quiet for one in given)
+    return Told(clean(alert["fingerprint"])[:64], alert, parse_time(alert.get("startsAt")), by)
 
 
 @transaction.atomic
@@ -99,9 +120,11 @@ def apply_answer(name: str, told: Sequence[Told], now: datetime) -> int:
     source.save(update_fields=["api_at", "api_problem"])
     known = {one.fingerprint: one for one in told}
     episodes = list(Episode.objects.filter(source=source, state__in=OPEN_STATES))
-    changed = [episode for episode in episodes if _in_step(episode, known.get(episode.fingerprint), now)]
+    heard = _hears_heartbeat(source, told)
+    denied = [one for each in episodes if (one := _denied(each, known.get(each.fingerprint), now))]
+    changed = [each for each in episodes if _in_step(each, known.get(each.fingerprint), now, absence_counts=heard)]
     Episode.objects.bulk_update(changed, list(CHANGING), batch_size=100)
-    missed = _missed(source, known, {episode.fingerprint for episode in episodes}, now)
+    missed = denied + _missed(source, known, {episode.fingerprint for episode in episodes}, now)
     if missed:
         _take_in(source, missed, now)
     return len(changed) + len(missed)
@@ -110,15 +133,28 @@ def apply_answer(name: str, told: Sequence[Told], now: datetime) -> int:
 CHANGING: Final = ("state", "normal_since", "absent_since", "inferred", "suppressed", "suppressed_by")
 
 
-def _in_step(episode: Episode, told: Told | None, now: datetime) -> bool:
+def _hears_heartbeat(source: AlertSource, told: Sequence[Told]) -> bool:
+    """An Alertmanager that does not hear its Prometheus proves nothing by what it does not list."""
+    return source.watchdog_at is None or any(one.name == source.watchdog for one in told)
+
+
+def _denied(episode: Episode, told: Told | None, now: datetime) -> Told | None:
+    """What the API lists fires, whatever was inferred, or said before a post of the end could have been overtaken."""
+    if told is None or episode.state != State.RECOVERING:
+        return None
+    said_at = episode.last_resolved_at
+    return told if episode.inferred or said_at is None or now - said_at >= YOUNG else None
+
+
+def _in_step(episode: Episode, told: Told | None, now: datetime, *, absence_counts: bool) -> bool:
     """Returns whether ``episode`` changed."""
     before = tuple(getattr(episode, name) for name in CHANGING)
-    if told is None:
+    if told is None and absence_counts:
         _absent(episode, now)
-    else:
+    elif told is not None:
         episode.absent_since = None
         episode.suppressed_by = list(told.by)
-    episode.suppressed = bool(episode.suppressed_by) and told is not None
+    episode.suppressed = bool(episode.suppressed_by)
     return before != tuple(getattr(episode, name) for name in CHANGING)
 
 
@@ -141,7 +177,7 @@ def _missed(source: AlertSource, known: Mapping[str, Told], have: set[str], now:
         and not one.by
         and one.starts_at is not None
         and one.starts_at < now - YOUNG
-        and (one.alert.get("labels") or {}).get("alertname") != source.watchdog
+        and one.name != source.watchdog
     ]
 
 

@@ -37,6 +37,22 @@ def test_neither_slash_nor_log_in_nor_csrf_nor_https_stands_in_the_way(
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("host", ["opsportal:8000", "10.1.2.3", "opsportal_web.docker"])
+def test_the_name_a_sender_has_for_this_machine_does_not_matter(sender: Sender, host: str, settings: object) -> None:
+    settings.ALLOWED_HOSTS = ["portal.example.com"]  # type: ignore[attr-defined]
+    assert sender.post(body(alert()), Host=host).status_code == 200
+
+
+def test_a_refusal_for_want_of_a_slash_a_session_or_https_is_never_a_redirect(
+    sender: Sender, settings: object
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
+    for path in ("/webhooks/alertmanager", "/webhooks/alertmanager/"):
+        for token in ("", "Bearer wrong"):
+            answer = Client().post(path, data=b"{", content_type="text/html", headers={"Authorization": token})
+            assert answer.status_code == 401
+
+
 def test_basic_needs_the_name_and_the_token(sender: Sender) -> None:
     def basic(name: str, token: str) -> int:
         packed = base64.b64encode(f"{name}:{token}".encode()).decode()
