@@ -14,7 +14,7 @@ from apps.core.errors import Conflict, Forbidden, Invalid, NotFound
 from apps.postmortems import items
 from apps.postmortems.item_selectors import ItemFilters, item_counts, item_page, items_of
 from apps.postmortems.models import ActionItem
-from tests.postmortems.made import made_episode, made_item, made_postmortem
+from tests.postmortems.promises import made_episode, made_item, made_postmortem
 
 pytestmark = pytest.mark.django_db
 
