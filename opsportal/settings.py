@@ -57,6 +57,9 @@ TRUSTED_PROXIES = env.words(
     "TRUSTED_PROXIES", [], "Addresses of reverse proxies whose X-Forwarded-* headers are believed."
 )
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [], "Origins behind a proxy, with scheme.")
+PUBLIC_URL = env.text(
+    "PUBLIC_URL", "", "Where people reach the portal, such as https://ops.example.com: for links in messages."
+).rstrip("/")
 HTTPS = env.flag("HTTPS", False, "The portal is reached over HTTPS: secure cookies, HSTS.")
 
 # --- database, broker, cache -------------------------------------------------------------------
@@ -104,6 +107,31 @@ ALERT_NORMAL_S = env.integer(
 IDEMPOTENCY_TTL_S = env.integer("IDEMPOTENCY_TTL_S", 86_400, "How long an idempotency key is remembered, s.", least=1)
 KEEP_CLOSED_LETTERS_DAYS = env.integer(
     "KEEP_CLOSED_LETTERS_DAYS", 90, "Days a replayed or discarded dead letter is kept; 0 keeps it for ever."
+)
+KEEP_ALERT_BODIES_DAYS = env.integer(
+    "KEEP_ALERT_BODIES_DAYS", 30, "Days the body of a post of alerts is kept; 0 keeps it for ever."
+)
+KEEP_ALERTS_DAYS = env.integer(
+    "KEEP_ALERTS_DAYS", 400, "Days a resolved alert and its lines of the alert log are kept; 0 keeps them for ever."
+)
+ALARM_WEBHOOK_URL = env.secret(
+    "ALARM_WEBHOOK_URL", "", "Told directly, by POST of JSON, when nobody escalates alerts any more. Empty: nobody."
+)
+ALARM_PAGERDUTY_KEY = env.secret(
+    "ALARM_PAGERDUTY_KEY", "", "Integration key of PagerDuty that is told directly, when nobody escalates any more."
+)
+ALARM_PAGERDUTY_URL = env.text(
+    "ALARM_PAGERDUTY_URL", "https://events.pagerduty.com/v2/enqueue", "Where PagerDuty takes that event."
+)
+ALARM_EMAIL = env.words("ALARM_EMAIL", [], "Addresses that are written to directly, when nobody escalates any more.")
+ALARM_SMTP_URL = env.secret(
+    "ALARM_SMTP_URL", "", "How: smtp://user:password@host:port, or smtps://.", shown="smtp://127.0.0.1:25"
+)
+HEARTBEAT_URL = env.secret(
+    "HEARTBEAT_URL", "", "Asked by GET once a minute while alerts are escalated in time, as healthchecks.io expects."
+)
+REMINDER_SERVICE = env.text(
+    "REMINDER_SERVICE", "smtp", "Service of the e-mail channel that reminds owners of action items. Empty: none."
 )
 API_RATE_PER_MINUTE = env.integer(
     "API_RATE_PER_MINUTE", 60_000, "Requests per minute of an API key that sets no limit of its own.", least=1

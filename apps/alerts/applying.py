@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from apps.alerts.episodes import Decision, Life, Source, State, Verdict, is_flapping
+from apps.alerts.fingerprint import fingerprint_of
 from apps.alerts.models import AlertSource, Episode
 from apps.alerts.parsing import Observation
 from apps.alerts.severity import severity_of
@@ -21,6 +23,7 @@ def opened(source: AlertSource, seen: Observation, decision: Decision, now: date
         fingerprint=seen.fingerprint,
         state=decision.state or State.FIRING,
         service=service,
+        condition=condition_of(seen.labels),
         starts_at=seen.starts_at,
         ends_at=seen.ends_at if over else None,
         first_seen_at=now,
@@ -31,6 +34,11 @@ def opened(source: AlertSource, seen: Observation, decision: Decision, now: date
     )
     describe(episode, seen)
     return episode
+
+
+def condition_of(labels: Mapping[str, str]) -> str:
+    """The same for every severity of one condition."""
+    return fingerprint_of({name: value for name, value in labels.items() if name not in ("severity", "priority")})
 
 
 def describe(episode: Episode, seen: Observation) -> None:

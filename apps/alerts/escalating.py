@@ -15,28 +15,34 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Q
 
+from apps.alerts import bounced, heart, linking, maintenance, storming
 from apps.alerts.episodes import State
 from apps.alerts.models import Episode, Escalation
 from apps.alerts.policies import facts_of, frozen, in_force, thawed
 from apps.alerts.reaching import Directory
+from apps.alerts.story import note_event
 from apps.alerts.telling import Telling, tell_resolved, tell_step
-from apps.alerts.work import note_event
 from apps.core.db import database_now
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 2000
-# More pages of one route and step than this in one sweep are told together.
-STORM: Final = 10
 
 
 def escalate(now: datetime | None = None) -> int:
     """One sweep: begin, end, and tell what is due. Returns how many steps were taken."""
     at = now or database_now()
+    beat = heart.last_beat()
+    linking.link(at)
     begin_missing(at)
     end_finished(at)
     begin_again(at)
-    return tell_due(at)
+    bounced.follow(at)
+    maintenance.release(at)
+    taken = tell_due(at, beat)
+    storming.go_on(at)
+    heart.beat(at)
+    return taken
 
 
 @transaction.atomic
@@ -90,31 +96,40 @@ def end_finished(now: datetime) -> int:
     ended = _locked(episode__state=State.RESOLVED)
     if ended:
         tell_resolved(ended, Directory(now), now)
-    Escalation.objects.filter(pk__in=[row.pk for row in ended]).update(ended_at=now, next_at=None)
+    Escalation.objects.filter(pk__in=[row.pk for row in ended]).update(ended_at=now, next_at=None, held_by=None)
     return len(ended)
 
 
-@transaction.atomic
-def tell_due(now: datetime) -> int:
-    """Take every due step. Recovering, silenced or snoozed holds a step, not its clock: overdue is told after."""
+def due(now: datetime) -> Q:
+    """What is to be told now. Recovering, silenced, snoozed, outranked or in maintenance holds a step, not its clock:
+    what became overdue meanwhile is told after.
+    """
     awake = Q(episode__snoozed_until__isnull=True) | Q(episode__snoozed_until__lte=now)
-    due = _locked(awake, next_at__lte=now, episode__state=State.FIRING, episode__suppressed=False)
+    foremost = Q(episode__outranked_by__isnull=True) | Q(episode__outranked_by__state=State.RESOLVED)
+    heard = Q(episode__state=State.FIRING, episode__suppressed=False, held_by__isnull=True)
+    return awake & foremost & heard & Q(next_at__lte=now, ended_at__isnull=True)
+
+
+@transaction.atomic
+def tell_due(now: datetime, beat: datetime | None = None) -> int:
+    """Take every due step. ``beat`` is when the sweep before this one ended."""
+    ready = maintenance.let_through(_locked(due(now)), now)
     directory = Directory(now)
-    for (_, step), rows in _together(due).items():
+    for (_, step), rows in sorted(_together(ready).items()):
         route, targets, owners = thawed(rows[0].policy)
-        telling = Telling(route.steps[step], targets, owners, directory, now)
-        unreached = tell_step(rows, telling, together=len(rows) > STORM)
+        telling = Telling(route.steps[step], targets, owners, directory, now, beat)
+        unreached = tell_step(rows, telling, storming.gather)
         for row in rows:
             _advance(row, now, at_once=row.pk in unreached)
-    Escalation.objects.bulk_update(due, ["step", "next_at"], batch_size=500)
-    return len(due)
+    Escalation.objects.bulk_update(ready, ["step", "next_at"], batch_size=500)
+    return len(ready)
 
 
 def _together(rows: Sequence[Escalation]) -> dict[tuple[str, int], list[Escalation]]:
     """Rows that may be told together: the same frozen policy, the same step."""
     found: dict[tuple[str, int], list[Escalation]] = defaultdict(list)
     for row in rows:
-        found[f"{row.routing_id}:{row.route}", row.step].append(row)
+        found[storming.policy_of(row), row.step].append(row)
     return found
 
 

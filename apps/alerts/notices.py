@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -17,9 +18,11 @@ from typing import Any, Final
 SUMMARY: Final = 1024
 DETAIL: Final = 8000
 SHOWN_LABELS: Final = 30
+NAMED: Final = 10
 # Cc: controls; Cf: marks without a shape, among them those that turn the direction of text.
 _INVISIBLE: Final = ("Cc", "Cf", "Cs", "Co")
 _SPACES: Final = re.compile(r"[ \t\u00a0]+")
+_PAGERDUTY_ACTION: Final = {"resolved": "resolve", "acknowledged": "acknowledge"}
 PAGERDUTY_SEVERITY: Final = {"critical": "critical", "security": "critical", "warning": "warning"}
 
 
@@ -56,8 +59,18 @@ def one_line(text: str, limit: int = SUMMARY) -> str:
 
 
 def headline(notice: Notice) -> str:
-    word = "RESOLVED" if notice.resolved else notice.severity.upper()
+    word = notice.kind.upper() if notice.kind in ("resolved", "acknowledged") else notice.severity.upper()
     return one_line(f"[{word}] {notice.title}", 200)
+
+
+def named(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The most frequent names, and how many others there are."""
+    tidy: Counter[str] = Counter()
+    for name, count in counts.items():
+        tidy[one_line(name, 200)] += count
+    most = tidy.most_common()
+    rest = sum(count for _, count in most[NAMED:])
+    return [*most[:NAMED], *([("others", rest)] if rest else [])]
 
 
 def composed(channel: str, notice: Notice) -> dict[str, Any]:
@@ -106,8 +119,9 @@ def slack_text(text: str) -> str:
 
 
 def _pagerduty(notice: Notice) -> dict[str, Any]:
-    event: dict[str, Any] = {"event_action": "resolve" if notice.resolved else "trigger", "dedup_key": notice.key[:255]}
-    if not notice.resolved:
+    action = _PAGERDUTY_ACTION.get(notice.kind, "trigger")
+    event: dict[str, Any] = {"event_action": action, "dedup_key": notice.key[:255]}
+    if action == "trigger":
         event["payload"] = {
             "summary": headline(notice),
             "source": one_line(notice.source, 255) or "opsportal",

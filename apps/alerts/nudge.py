@@ -9,6 +9,7 @@ from django.db import transaction
 from apps.outbox.nudge import Nudger
 
 nudge_now: Final = Nudger("alerts.process", "control")
+nudge_silences: Final = Nudger("alerts.silences", "control")
 
 
 def nudge() -> None:

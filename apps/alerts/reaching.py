@@ -31,6 +31,7 @@ class Directory:
     now: datetime
     channels: dict[str, str] = field(default_factory=lambda: dict(Service.objects.values_list("pk", "channel")))
     _rotations: dict[str, Way] = field(default_factory=dict)
+    _owners: dict[str, str] = field(default_factory=dict)
 
     def way(self, name: str, targets: Mapping[str, Target], owners: Mapping[str, str], episode: Episode) -> Way:
         target = targets[name]
@@ -41,13 +42,19 @@ class Directory:
         return self._service(target.service, target.recipient, f"The target {name}")
 
     def _owner(self, targets: Mapping[str, Target], owners: Mapping[str, str], episode: Episode) -> Way:
-        service = Service.objects.filter(pk=episode.service).first() if episode.service else None
-        if service is None or not service.owner:
+        owner = self._owner_of(episode.service)
+        if not owner:
             return Way(problem="The alert names no service with an owner (label service).")
-        name = owners.get(service.owner, "")
+        name = owners.get(owner, "")
         if not name or targets[name].owner:
-            return Way(problem=f"No target is set for the owner {service.owner} (owners in the routing).")
+            return Way(problem=f"No target is set for the owner {owner} (owners in the routing).")
         return self.way(name, targets, owners, episode)
+
+    def _owner_of(self, service: str) -> str:
+        if service and service not in self._owners:
+            found = Service.objects.filter(pk=service).values_list("owner", flat=True).first()
+            self._owners[service] = found or ""
+        return self._owners.get(service, "")
 
     def _on_call(self, name: str) -> Way:
         if name not in self._rotations:

@@ -58,6 +58,7 @@ class Route(_Strict):
     match: dict[str, str | list[str]] = Field(default_factory=dict)
     steps: list[Step] = Field(min_length=1, max_length=20)
     tell_resolved: bool = True
+    tell_acknowledged: bool = True
 
     @model_validator(mode="after")
     def _in_order(self) -> Route:

@@ -10,16 +10,13 @@ from django.utils.translation import gettext as _
 
 from apps.alerts.episodes import State
 from apps.alerts.models import Episode, EpisodeEvent, Escalation
+from apps.alerts.silencing import silence
+from apps.alerts.story import note_event as note_event
+from apps.alerts.telling import tell_acknowledged
 from apps.audit.services import record
 from apps.core.actor import ALERTS_WORK, Actor, require
 from apps.core.db import database_now
 from apps.core.errors import Conflict, Invalid, NotFound
-
-
-def note_event(
-    episode: Episode, kind: str, at: datetime, *, actor: str = "", text: str = "", **detail: Any
-) -> EpisodeEvent:
-    return EpisodeEvent.objects.create(episode=episode, kind=kind, at=at, actor=actor, text=text, detail=detail)
 
 
 def _held(episode_id: int) -> Episode:
@@ -32,8 +29,17 @@ def _held(episode_id: int) -> Episode:
 
 
 @transaction.atomic
-def acknowledge(*, episode_id: int, actor: Actor, reason: str = "", until: datetime | None = None) -> Episode:
+def acknowledge(
+    *,
+    episode_id: int,
+    actor: Actor,
+    reason: str = "",
+    until: datetime | None = None,
+    silence_until: datetime | None = None,
+) -> Episode:
     """Say that somebody is at it: steps that wait for an acknowledgement are not taken. It never reopens anything.
+
+    With ``silence_until`` Alertmanager is asked to be silent about it as well (:mod:`apps.alerts.silencing`).
 
     Raises Conflict when the alert is over or acknowledged already, Invalid for an end in the past.
     """
@@ -50,6 +56,11 @@ def acknowledge(*, episode_id: int, actor: Actor, reason: str = "", until: datet
     episode.acknowledged_at, episode.acknowledged_by, episode.acknowledged_until = now, str(actor)[:200], until
     episode.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledged_until"])
     _written(episode, "alert.acknowledged", now, actor, reason, until=until.isoformat() if until else None)
+    escalation = Escalation.objects.select_related("episode").filter(episode=episode, ended_at__isnull=True).first()
+    if escalation is not None:
+        tell_acknowledged(escalation, episode.acknowledged_by, now)
+    if silence_until is not None:
+        silence(episode_id=episode.pk, actor=actor, until=silence_until, reason=reason or "Acknowledged")
     return episode
 
 
