@@ -45,6 +45,7 @@ SCHEDULE: Final = (
     Beat("breakers.prune", 600, "control", 300, "Deletes what breakers counted more than two weeks ago."),
     Beat("idempotency.clean", 60, "control", 60, "Forgets idempotency keys that are past their time."),
     Beat("accounts.clean", 3600, "control", 3600, "Forgets sessions and password links that have expired."),
+    Beat("postmortems.remind", 300, "control", 300, "Reminds owners of action items that are due or overdue."),
     Beat("postmortems.sweep", 60, "control", 60, "Drafts what incidents that are over lack, and looks for later facts."),
     Beat("audit.check", 60, "control", 60, "Checks the audit trail: what is new, and every night the whole of it."),
 )

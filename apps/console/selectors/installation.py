@@ -33,6 +33,7 @@ TASK_WORDS: Final[dict[str, Any]] = {
     "idempotency.clean": _("Forgets idempotency keys that are past their time."),
     "alerts.process": _("Takes in stored posts of alerts, should every nudge be lost."),
     "alerts.settle": _("Resolves alerts that stayed normal, notices sources that fell silent."),
+    "postmortems.remind": _("Reminds owners of action items that are due or overdue."),
     "alerts.reconcile": _("Asks each Alertmanager for what its posts never tell."),
     "accounts.clean": _("Forgets sessions and password links that have expired."),
     "audit.check": _("Checks the audit trail: what is new, and every night the whole of it."),
