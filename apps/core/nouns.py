@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 # Each is called with the count and answers with a pattern. A test holds that every noun used is here.
 NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
+    "alert": lambda n: ngettext("{count} alert", "{count} alerts", n),
     "attempt": lambda n: ngettext("{count} attempt", "{count} attempts", n),
     "cause": lambda n: ngettext("{count} cause", "{count} causes", n),
     "chosen letter": lambda n: ngettext("{count} chosen letter", "{count} chosen letters", n),
@@ -18,6 +19,7 @@ NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
     "letter": lambda n: ngettext("{count} letter", "{count} letters", n),
     "message": lambda n: ngettext("{count} message", "{count} messages", n),
     "open letter": lambda n: ngettext("{count} open letter", "{count} open letters", n),
+    "post": lambda n: ngettext("{count} post", "{count} posts", n),
     "replay": lambda n: ngettext("{count} replay", "{count} replays", n),
     "row": lambda n: ngettext("{count} row", "{count} rows", n),
     "service": lambda n: ngettext("{count} service", "{count} services", n),
