@@ -7,7 +7,7 @@ is no JSON. Never 3xx (Alertmanager would lose the alert) and never 429 (it woul
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -101,7 +101,8 @@ def _body(request: HttpRequest) -> bytes:
     limit = settings.ALERT_BODY_BYTES
     pieces: list[bytes] = []
     size = 0
-    while piece := request.read(PIECE):
+    stream = _stream(request)
+    while piece := stream.read(PIECE):
         size += len(piece)
         if size > limit:
             count_refusal("too_large", request, f"more than {limit} bytes")
@@ -111,6 +112,12 @@ def _body(request: HttpRequest) -> bytes:
             )
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _stream(request: HttpRequest) -> Any:
+    """Django reads nothing without a Content-Length; a proxy may send in chunks, which the server puts together."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    return request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
 
 
 def _problem(body: bytes, encoding: str) -> str:
