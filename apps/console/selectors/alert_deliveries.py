@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import BinaryField, QuerySet
 from django.db.models.functions import Substr
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -30,7 +30,7 @@ PRETTY_BYTES: Final = 256_000
 SHOWN_CHARS: Final = 40_000
 PARTLY: Final = "partly"
 
-STATES: Final = {
+STATES: Final[dict[str, Mark]] = {
     DeliveryState.STORED: Mark("info", gettext_lazy("Stored")),
     DeliveryState.PROCESSED: Mark("good", gettext_lazy("Taken in")),
     DeliveryState.QUARANTINED: Mark("bad", gettext_lazy("Put aside")),
@@ -117,7 +117,7 @@ def _partly(source: str, cursor: int | None, limit: int) -> list[int]:
 
 def newest_deliveries(source: str, limit: int = 12) -> list[tuple[AlertDelivery, Mark]]:
     rows: QuerySet[AlertDelivery] = AlertDelivery.objects.filter(source=source).defer(*LIGHT).order_by("-pk")
-    return [(row, STATES[DeliveryState(row.state)]) for row in rows[:limit]]
+    return [(row, STATES[row.state]) for row in rows[:limit]]
 
 
 def delivery_of(delivery_id: int) -> AlertDelivery:
@@ -139,7 +139,7 @@ def delivery_view(delivery_id: int, *, after: int | None = None) -> DeliveryView
     same = AlertDelivery.objects.filter(source=found.source_id, pk__lt=found.pk).defer(*LIGHT).order_by("-pk")[:20]
     return DeliveryView(
         delivery=found,
-        mark=STATES[DeliveryState(found.state)],
+        mark=STATES[found.state],
         headers=[(name, visible_line(value, 500)) for name, value in sorted(found.headers.items())],
         lines=[
             Line(row, VERDICTS.get(row.verdict, Mark("", row.verdict)), visible_line(row.name, 120))
@@ -164,7 +164,9 @@ def _harmless(row: Quarantined) -> Quarantined:
 def body_of(delivery: AlertDelivery, *, clear: bool) -> Body:
     """``clear``: with the addresses and numbers of people that stand in it."""
     if delivery.size > PRETTY_BYTES:
-        begin = AlertDelivery.objects.filter(pk=delivery.pk).annotate(begin=Substr("body", 1, SHOWN_CHARS))
+        begin = AlertDelivery.objects.filter(pk=delivery.pk).annotate(
+            begin=Substr("body", 1, SHOWN_CHARS, output_field=BinaryField())
+        )
         text = _unzipped_begin(delivery, bytes(begin.values_list("begin", flat=True)[0]))
         return Body(_shown(text, clear), cut=True, pretty=False)
     raw = bytes(AlertDelivery.objects.filter(pk=delivery.pk).values_list("body", flat=True)[0])
