@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.incidents.models import RoleName, Severity, State
 from apps.incidents.timeline.words_kind import Detail, Kind, reason, said
+from apps.incidents.timeline.words_portal import PORTAL
 
 
 def _update(text: Any) -> Callable[[Detail], str]:
@@ -52,7 +53,13 @@ def _no_culprit(detail: Detail) -> str:
 
 
 def _title_of(detail: Detail) -> str:
-    return str((detail.get("culprit") or {}).get("title", ""))
+    return culprit_title(detail.get("culprit") or {})
+
+
+def culprit_title(culprit: Detail) -> str:
+    """Of what was named the cause, in the reader's language where its kind is known."""
+    kind = PORTAL.get(str(culprit.get("what", "")))
+    return kind.title(culprit.get("detail") or {}) if kind else str(culprit.get("title", ""))
 
 
 def _merged_line(detail: Detail) -> str:
