@@ -48,7 +48,7 @@ THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")),
 ON_PHONE: Final = 4
 COMPONENTS: Final = (
     "tokens base shell nav palette button badge card banner tile chart window table filters form dialog toast "
-    "timeline progress empty menu diff audit outbox settings template alert oncall incident postmortem"
+    "timeline progress empty menu diff audit outbox settings template alert oncall incident postmortem plot"
 )
 STYLES: Final = tuple(f"css/{name}.css" for name in COMPONENTS.split())
 SCRIPT_NAMES: Final = "words toasts dialogs live times page zones select passkeys palette keys"
