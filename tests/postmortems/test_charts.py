@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,12 +116,10 @@ def test_svg_has_a_name_a_table_and_nothing_inline() -> None:
 
 
 def test_numbers_in_svg_are_numbers_in_every_language() -> None:
-    from django.utils import translation
-
     services = {"x": {"sent": [1234, 7], "failed": [3, 0], "died": [0, 0]}}
     with translation.override("id"):
         html = render_to_string("postmortems/charts.html", {"charts": charts_of(facts(2, services=services))})
-    for value in re.findall(r'(?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', html):
+    for value in re.findall(r'\s(?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', html):
         float(value)
     assert "1.234" in html
 
