@@ -27,6 +27,7 @@ from apps.core.clock import now
 from apps.outbox.deadletters import services as triage
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
 from tests.audit.trail import note
+from tests.console.rooms import alerts
 
 ROLES = ("viewer", "operator", "lead", "admin")
 WHO = ("nobody", *ROLES)
@@ -80,6 +81,8 @@ def _shared(other: User) -> dict[str, str]:
         "replay_id": str(Replay.objects.values_list("pk", flat=True).get()),
         "triage_id": str(Triage.objects.values_list("pk", flat=True).get()),
         "entry_id": str(note(reason="first").pk),
+        "episode_id": (alert := alerts.ids())["alert"],
+        "notification_id": alert["notification"],
         "person_id": str(other.pk),
         "key_id": str(create_key(name="of-the-table", scopes=["messages:read"], actor=SYSTEM).key.pk),
         "token": make_password_link(email=OTHER, actor=SYSTEM).token,

@@ -22,6 +22,7 @@ PAGES: Final[Mapping[str, str]] = {
     "dead letter ": "letter",
     "replay ": "replay",
     "triage ": "triage",
+    "alert:": "alert",
     "alertsource:": "source",
     "alertdelivery:": "alert-delivery",
     "routing:": "routing-version",
@@ -36,6 +37,7 @@ WHOLE: Final[Mapping[str, str]] = {"audit trail": "audit", "outbox": "outbox", "
 # Alerts have no pages yet.
 WITHOUT_PAGE: Final = ("encryption keys", "alert:")
 MANY_LETTERS: Final = " dead letters"
+MANY_ALERTS: Final = " alerts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def _shared(target: str) -> str:
         return reverse(WHOLE[target])
     if target.endswith(MANY_LETTERS):
         return reverse("letters")
+    if target.endswith(MANY_ALERTS):
+        return reverse("alerts")
     for start, name in PAGES.items():
         if target.startswith(start):
             rest = target.removeprefix(start)
