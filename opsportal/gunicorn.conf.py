@@ -30,6 +30,13 @@ os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.PROMETHEUS_MULTIP
 Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
 
 
+def post_worker_init(worker: Any) -> None:
+    """Web processes go on when beat and the workers do not, so they watch the escalation of alerts too."""
+    from apps.alerts import watcher
+
+    watcher.start()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """A worker that is gone no longer counts in live gauges."""
     from prometheus_client import multiprocess

@@ -20,7 +20,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError as BrokerError
 
+from apps.alerts import heart, watcher
+from apps.alerts.models import EngineHeartbeat
 from apps.breakers.models import BreakerWorker
+from apps.core.db import database_now
 from opsportal.celery import app as celery_app
 
 FRESH_S: Final = 1.0
@@ -119,10 +122,30 @@ def _ask_workers_if_possible() -> Check:
     return _ask_workers()
 
 
+def _ask_escalation() -> Check:
+    """Are people told of alerts? The sweep writes a heartbeat, and those who watch it what is wrong."""
+    row = EngineHeartbeat.objects.filter(pk=heart.NAME).first()
+    if row is None:
+        return Check(True, facts={"last_sweep_seconds": None})
+    now = database_now()
+    # What the watchers said last is still so, unless they have not looked for a while.
+    said = row.problem if row.watched_at is not None and now - row.watched_at <= watcher.SILENT else ""
+    problem = watcher.silence_of(row.beat_at, now) or said
+    seconds = round(max(0.0, (now - row.beat_at).total_seconds()), 1)
+    return Check(not problem, problem, {"last_sweep_seconds": seconds})
+
+
+def _ask_escalation_if_possible() -> Check:
+    if not database().ok:
+        return Check(False, "unknown while the database is away")
+    return _ask_escalation()
+
+
 database = _Kept(_Patient())
 broker = _Kept(_ask_broker)
 workers = _Kept(_ask_workers_if_possible)
-CHECKS: Final = {"database": database, "broker": broker, "workers": workers}
+escalation = _Kept(_ask_escalation_if_possible)
+CHECKS: Final = {"database": database, "broker": broker, "workers": workers, "escalation": escalation}
 
 
 @never_cache

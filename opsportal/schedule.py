@@ -40,13 +40,17 @@ SCHEDULE: Final = (
     Beat("alerts.reconcile", 60, "control", 60, "Asks each Alertmanager for what its posts never tell."),
     Beat("alerts.settle", 5, "control", 5, "Resolves alerts that stayed normal, notices sources that fell silent."),
     Beat("incidents.sweep", 10, "control", 10, "Opens, grows, reopens and ends incidents by their alerts and rules."),
+    Beat("alerts.silences", 5, "control", 5, "Has Alertmanager follow the silences that people want."),
+    Beat("alerts.prune", 600, "control", 300, "Deletes old bodies of posts, old log lines, alerts resolved long ago."),
     Beat("outbox.advance_triage", 1, "control", 2, "Goes on with assigning, snoozing or discarding many dead letters."),
     Beat("outbox.prune", 60, "control", 60, "Deletes old delivered messages and closed dead letters in small batches."),
     Beat("breakers.prune", 600, "control", 300, "Deletes what breakers counted more than two weeks ago."),
     Beat("idempotency.clean", 60, "control", 60, "Forgets idempotency keys that are past their time."),
     Beat("accounts.clean", 3600, "control", 3600, "Forgets sessions and password links that have expired."),
     Beat("postmortems.remind", 300, "control", 300, "Reminds owners of action items that are due or overdue."),
-    Beat("postmortems.sweep", 60, "control", 60, "Drafts what incidents that are over lack, and looks for later facts."),
+    Beat(
+        "postmortems.sweep", 60, "control", 60, "Drafts what incidents that are over lack, and looks for later facts."
+    ),
     Beat("audit.check", 60, "control", 60, "Checks the audit trail: what is new, and every night the whole of it."),
 )
 

@@ -114,12 +114,8 @@ KEEP_ALERT_BODIES_DAYS = env.integer(
 KEEP_ALERTS_DAYS = env.integer(
     "KEEP_ALERTS_DAYS", 400, "Days a resolved alert and its lines of the alert log are kept; 0 keeps them for ever."
 )
-ALARM_WEBHOOK_URL = env.secret(
-    "ALARM_WEBHOOK_URL", "", "Told directly, by POST of JSON, when nobody escalates alerts any more. Empty: nobody."
-)
-ALARM_PAGERDUTY_KEY = env.secret(
-    "ALARM_PAGERDUTY_KEY", "", "Integration key of PagerDuty that is told directly, when nobody escalates any more."
-)
+ALARM_WEBHOOK_URL = env.secret("ALARM_WEBHOOK_URL", "", "Told directly, by POST of JSON, when nobody escalates any more.")
+ALARM_PAGERDUTY_KEY = env.secret("ALARM_PAGERDUTY_KEY", "", "PagerDuty's integration key, told directly likewise.")
 ALARM_PAGERDUTY_URL = env.text(
     "ALARM_PAGERDUTY_URL", "https://events.pagerduty.com/v2/enqueue", "Where PagerDuty takes that event."
 )

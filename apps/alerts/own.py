@@ -18,8 +18,17 @@ SOURCE: Final = "portal"
 AGENT: Final = "opsportal"
 
 
-def tell(name: str, *, firing: bool, now: datetime, labels: Mapping[str, str], text: str) -> bool:
+def tell(
+    name: str,
+    *,
+    firing: bool,
+    now: datetime,
+    labels: Mapping[str, str],
+    text: str,
+    annotations: Mapping[str, str] | None = None,
+) -> bool:
     """Say that one of our own alerts fires, or no longer does. False when that is known already.
+    ``annotations`` may add a runbook_url, a url, a description.
 
     In the caller's transaction: the alert is kept exactly if what caused it is.
     """
@@ -31,16 +40,18 @@ def tell(name: str, *, firing: bool, now: datetime, labels: Mapping[str, str], t
         return False
     if not firing and known is not None and known.state == State.RECOVERING:
         return False
-    _store(_body(marked, text, firing, known, now), now)
+    _store(_body(marked, {**(annotations or {}), "summary": text}, firing, known, now), now)
     return True
 
 
-def _body(labels: Mapping[str, str], text: str, firing: bool, known: Episode | None, now: datetime) -> bytes:
+def _body(
+    labels: Mapping[str, str], annotations: Mapping[str, str], firing: bool, known: Episode | None, now: datetime
+) -> bytes:
     began = known.starts_at if known is not None and known.starts_at else now
     alert: dict[str, Any] = {
         "status": FIRING if firing else RESOLVED,
         "labels": dict(labels),
-        "annotations": {"summary": text},
+        "annotations": dict(annotations),
         "startsAt": (now if firing else began).isoformat(),
     }
     if not firing:

@@ -169,7 +169,7 @@ def _follow(pk: int, now: datetime) -> bool:
     made = Silence.objects.select_related("episode", "source").get(pk=pk)
     api = Api(made.source.api_url, made.source.api_secret)
     try:
-        news = _STEPS.get(made.state, _look)(api, made, now)
+        news = _STEPS[SilenceState(made.state)](api, made, now)
     except Away as error:
         news = {"problem": str(error)[:500], "next_try_at": now + _pause(made.tries)}
         if made.until <= now:
@@ -257,7 +257,7 @@ def _write(made: Silence, news: dict[str, Any], now: datetime) -> None:
         return
     asked = (row.state, row.until) != (made.state, made.until)
     if asked:
-        kept = {key: news[key] for key in ("remote_id", "told_until", "problem") if key in news}
+        kept: dict[str, Any] = {key: news[key] for key in ("remote_id", "told_until", "problem") if key in news}
         wanted = SilenceState.ACTIVE if row.state == SilenceState.WANTED and news.get("remote_id") else row.state
         news = {**kept, "state": wanted, "next_try_at": now}
     for name, value in news.items():

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
 
-from apps.alerts import conditions
+from celery import shared_task
+from celery.signals import worker_ready
+
+from apps.alerts import conditions, watcher
 from apps.alerts.escalating import escalate
 from apps.alerts.processing import process_all
 from apps.alerts.reconciling import reconcile_all
+from apps.alerts.retention import prune_all
 from apps.alerts.settling import settle_all
+from apps.alerts.silencing import follow_all
 
 
 @shared_task(name="alerts.process")
 def process() -> None:
     """Look now: there are stored deliveries."""
-    process_all()
-    escalate()
+    try:
+        process_all()
+    finally:
+        escalate()
 
 
 @shared_task(name="alerts.reconcile")
@@ -27,6 +34,27 @@ def reconcile() -> None:
 @shared_task(name="alerts.settle")
 def settle() -> None:
     """Resolve what has been normal long enough, and notice sources that fell silent."""
-    conditions.look()
-    settle_all()
-    escalate()
+    try:
+        conditions.look()
+        settle_all()
+    finally:
+        # Whatever else is in trouble, people are told.
+        escalate()
+
+
+@shared_task(name="alerts.silences")
+def silences() -> None:
+    """Have Alertmanager follow the silences that people want."""
+    follow_all()
+
+
+@shared_task(name="alerts.prune")
+def prune() -> None:
+    """Delete old bodies, log lines and resolved alerts."""
+    prune_all()
+
+
+@worker_ready.connect
+def watch(**_: Any) -> None:
+    """Every worker watches the escalation, also the one that only delivers."""
+    watcher.start()

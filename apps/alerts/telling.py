@@ -258,6 +258,8 @@ def _thread(row: Escalation, way: Way) -> str:
 
 
 def thread_in(message_id: int | None) -> str:
+    if message_id is None:
+        return ""
     attempt = Attempt.objects.filter(message_id=message_id, outcome="sent").order_by("-number").first()
     return thread_of(attempt.response) if attempt else ""
 

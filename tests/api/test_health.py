@@ -25,7 +25,7 @@ from tests.conftest import make_service
 
 @pytest.fixture(autouse=True)
 def ask_anew() -> Iterator[None]:
-    kept = (health.database, health.broker, health.workers, telemetry.kept)
+    kept = (health.database, health.broker, health.workers, health.escalation, telemetry.kept)
     for answer in kept:
         answer.forget()
     yield
