@@ -9,6 +9,7 @@ class ConsoleConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.console.selectors.vitals import listen
+        from apps.console.selectors import open_incidents, vitals
 
-        listen()
+        vitals.listen()
+        open_incidents.listen()

@@ -77,6 +77,20 @@ ITEM: Final[Mapping[str, Mark]] = {
     "skipped": Mark("unknown", _("Left out")),
 }
 
+INCIDENT: Final[Mapping[str, Mark]] = {
+    "investigating": Mark("bad", _("INVESTIGATING")),
+    "identified": Mark("warning", _("CAUSE IDENTIFIED")),
+    "monitoring": Mark("info", _("MENDED, WATCHING")),
+    "resolved": Mark("good", _("RESOLVED")),
+    "merged": Mark("unknown", _("MERGED")),
+}
+INCIDENT_SEVERITY: Final[Mapping[str, Mark]] = {
+    "sev1": Mark("bad", "SEV1"),
+    "sev2": Mark("warning", "SEV2"),
+    "sev3": Mark("info", "SEV3"),
+    "sev4": Mark("", "SEV4"),
+}
+
 EVENT_TONE: Final[Mapping[str, str]] = {
     "opened": "bad",
     "reopened": "bad",

@@ -16,6 +16,7 @@ NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
     "chosen letter": lambda n: ngettext("{count} chosen letter", "{count} chosen letters", n),
     "dead letter": lambda n: ngettext("{count} dead letter", "{count} dead letters", n),
     "entry": lambda n: ngettext("{count} entry", "{count} entries", n),
+    "incident": lambda n: ngettext("{count} incident", "{count} incidents", n),
     "letter": lambda n: ngettext("{count} letter", "{count} letters", n),
     "message": lambda n: ngettext("{count} message", "{count} messages", n),
     "open letter": lambda n: ngettext("{count} open letter", "{count} open letters", n),

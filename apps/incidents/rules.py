@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,11 @@ def matcher(match: Mapping[str, Any]) -> Route:
         return Route(name="rule", match=dict(match), steps=[Step(after=0, notify=["nobody"])])
     except (ValidationError, TypeError, ValueError) as error:
         raise Invalid.field("match", _problem(error)) from None
+
+
+def as_text(match: Mapping[str, Any]) -> str:
+    """For an editor."""
+    return json.dumps(match, ensure_ascii=False, indent=2)
 
 
 def _problem(error: Exception) -> str:
