@@ -97,8 +97,12 @@ def _trigger(facts: Mapping[str, Any]) -> str:
         return f"Those who worked on it hold this for the cause: {quoted(culprit['title'])}."
     suspects = facts.get("suspects") or []
     if suspects:
-        first = suspects[0]
-        reasons = "; ".join(quoted(reason) for reason in first.get("reasons", []))
-        why = f" ({reasons})" if reasons else ""
-        return f"Nobody has named the cause. The first suspect is {quoted(first['title'])}{why}."
+        return f"Nobody has named the cause. The portal’s first suspect is {_suspected(suspects[0])}."
     return "Nothing is known to have changed shortly before it began."
+
+
+def _suspected(one: Mapping[str, Any]) -> str:
+    """Why it is suspected is said in short: the page says all of it."""
+    when = f", at {_clock(one['at'])}" if one.get("at") else ""
+    score = f" ({one['score']} of 100 points)" if one.get("score") else ""
+    return f"“{quoted(one['title'])}”{when}{score}"

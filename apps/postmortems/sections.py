@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,8 +19,8 @@ NO_ITEMS: Final = "no_items"
 @dataclass(frozen=True, slots=True)
 class Section:
     key: str
-    label: str | Promise
-    asks: str | Promise
+    label: Any
+    asks: Any
     required: bool = False
 
 
@@ -57,7 +56,7 @@ SECTIONS: Final = (
     ),
 )
 KEYS: Final = tuple(section.key for section in SECTIONS)
-LABELS: Final[Mapping[str, str | Promise]] = {section.key: section.label for section in SECTIONS}
+LABELS: Final[Mapping[str, Any]] = {section.key: section.label for section in SECTIONS}
 
 
 def tidy(text: str) -> str:

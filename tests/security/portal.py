@@ -27,7 +27,7 @@ from apps.core.clock import now
 from apps.outbox.deadletters import services as triage
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
 from tests.audit.trail import note
-from tests.console.rooms import alerts
+from tests.console.rooms import alerts, postmortems
 
 ROLES = ("viewer", "operator", "lead", "admin")
 WHO = ("nobody", *ROLES)
@@ -85,6 +85,7 @@ def _shared(other: User) -> dict[str, str]:
         "notification_id": alert["notification"],
         "person_id": str(other.pk),
         "key_id": str(create_key(name="of-the-table", scopes=["messages:read"], actor=SYSTEM).key.pk),
+        "postmortem_id": postmortems.ids()["drafted"],
         "token": make_password_link(email=OTHER, actor=SYSTEM).token,
     }
 

@@ -1,11 +1,41 @@
 from __future__ import annotations
 
-PAGES: tuple[str, ...] = ()
+from apps.postmortems.models import PostMortem
+
+PAGES: tuple[str, ...] = (
+    "/post-mortems",
+    "/post-mortems?state=overdue&q=nothing-like-it",
+    "/post-mortems/{published}",
+    "/post-mortems/{drafted}",
+    "/post-mortems/{published}/versions",
+    "/post-mortems/{published}/versions?version=4&against=1",
+)
 # The least role that may open it.
-DIALOGS: dict[str, str] = {}
-POSTS: tuple[str, ...] = ()
+DIALOGS: dict[str, str] = {
+    "/post-mortems/new": "operator",
+    "/post-mortems/{drafted}/edit": "operator",
+    "/post-mortems/{drafted}/review": "operator",
+    "/post-mortems/{drafted}/accept": "operator",
+    "/post-mortems/{drafted}/dismiss": "operator",
+    "/post-mortems/{published}/reopen": "lead",
+    "/post-mortems/{published}/versions/1/restore": "operator",
+}
+POSTS: tuple[str, ...] = (
+    "/post-mortems/new",
+    "/post-mortems/{drafted}/edit",
+    "/post-mortems/{drafted}/preview",
+    "/post-mortems/{drafted}/review",
+    "/post-mortems/{drafted}/withdraw",
+    "/post-mortems/{drafted}/publish",
+    "/post-mortems/{drafted}/accept",
+    "/post-mortems/{drafted}/dismiss",
+    "/post-mortems/{published}/reopen",
+    "/post-mortems/{published}/versions/1/restore",
+)
 
 
 def ids() -> dict[str, str]:
     """The ids pages are tried with."""
-    return {}
+    published = PostMortem.objects.filter(state="published").order_by("pk").first()
+    drafted = PostMortem.objects.filter(state="draft").order_by("pk").first()
+    return {"published": str(published and published.pk), "drafted": str(drafted and drafted.pk)}
