@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from apps.console.views import incident_changes as change
 from apps.console.views import incident_links as links
 from apps.console.views import incident_rules as rules
+from apps.console.views import incident_timeline as lines
 from apps.console.views import incidents
 
 urlpatterns: list[URLPattern] = [
@@ -31,4 +32,15 @@ urlpatterns: list[URLPattern] = [
     path("incidents/<int:incident_id>/alerts/<int:episode_id>/remove", links.unlink, name="incident-alert-remove"),
     path("incidents/<int:incident_id>/things/<slug:kind>", links.add_thing, name="incident-thing"),
     path("incidents/<int:incident_id>/things/<int:thing_id>/remove", links.remove_thing, name="incident-thing-remove"),
+    path("incidents/<int:incident_id>/timeline", lines.timeline, name="incident-timeline"),
+    path("incidents/<int:incident_id>/timeline/add", lines.add, name="incident-line-add"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/edit", lines.edit, name="incident-line-edit"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/delete", lines.delete, name="incident-line-delete"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/pin", lines.pin, name="incident-line-pin"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/unpin", lines.unpin, name="incident-line-unpin"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/hide", lines.hide, name="incident-line-hide"),
+    path("incidents/<int:incident_id>/timeline/<int:line_id>/show", lines.show, name="incident-line-show"),
+    path("incidents/<int:incident_id>/suspects", lines.suspects, name="incident-suspects"),
+    path("incidents/<int:incident_id>/culprit", lines.culprit, name="incident-culprit"),
+    path("incidents/<int:incident_id>/culprit/take-back", lines.take_back, name="incident-culprit-take-back"),
 ]

@@ -121,7 +121,7 @@
     kept = {
       said: sentence(old),
       checked: new Set([...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => `${box.name} ${box.value}`)),
-      unfolded: new Set([...old.querySelectorAll("details:not(.menu)")].flatMap((e, position) => (e.open ? [position] : []))),
+      unfolded: new Set([...old.querySelectorAll("details:not(.menu)")].flatMap((e, position) => (e.open ? [e.id || position] : []))),
       down: [...old.querySelectorAll(".body-text")].map((element) => element.scrollTop),
       focus: active && old.contains(active) ? place(old, active) : null,
       scroll: [...old.querySelectorAll(".table-wrap, .chips")].map((element) => element.scrollLeft),
@@ -147,7 +147,7 @@
       if (kept.checked.has(`${box.name} ${box.value}`)) box.checked = true;
     });
     region.querySelectorAll("details:not(.menu)").forEach((element, position) => {
-      if (kept.unfolded.has(position)) element.open = true;
+      if (kept.unfolded.has(element.id || position)) element.open = true;
     });
     region.querySelectorAll(".body-text").forEach((element, position) => {
       element.scrollTop = kept.down[position] || 0;

@@ -66,6 +66,18 @@ class Line:
     def service(self) -> str:
         return str(self.detail.get("service") or "")
 
+    @property
+    def label(self) -> str:
+        """The word for where it comes from."""
+        if self.by_hand:
+            return _("Note")
+        return str(SOURCES[self.source].label) if self.source in SOURCES else self.source
+
+    @property
+    def outside(self) -> bool:
+        """Does its link leave the portal?"""
+        return bool(self.url) and not self.url.startswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -204,6 +216,11 @@ class Fold:
     @property
     def first(self) -> Line:
         return self.lines[0]
+
+    @property
+    def key(self) -> int:
+        """The same while it grows at its newer end."""
+        return min(self.lines, key=lambda line: (line.at, line.id)).id
 
 
 Row = Line | Fold
