@@ -19,6 +19,7 @@ from apps.core import context
 from apps.core.errors import Invalid, PortalError, Unavailable
 from apps.core.http import error_response, read_body
 from apps.core.strict_json import BadJson, parse
+from apps.incidents.api import router as incidents_router
 from apps.outbox.api.deadletters import letters_router, replays_router
 from apps.outbox.api.messages import router as messages_router
 from apps.outbox.api.services import router as services_router
@@ -82,6 +83,7 @@ api.add_router("/api/v1/replays", replays_router)
 api.add_router("/api/v1/services", services_router)
 api.add_router("/api/v1/services", breakers_router)
 api.add_router("/api/v1/templates", templates_router)
+api.add_router("/api/v1/incidents", incidents_router)
 api.add_router("/stats", stats_router)
 
 

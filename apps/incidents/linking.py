@@ -124,6 +124,16 @@ def add_services(incident: Incident, names: Iterable[str], who: str, now: dateti
     IncidentThing.objects.bulk_create(things, ignore_conflicts=True)
 
 
+def known_services(names: Iterable[str]) -> list[str]:
+    """Raises Invalid for one that is no service."""
+    wanted = list(dict.fromkeys(names))
+    known = set(Service.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    for name in wanted:
+        if name not in known:
+            raise Invalid.field("services", _("There is no service {name}.").format(name=name))
+    return wanted
+
+
 def follow(incident: Incident, episodes: list[Episode]) -> None:
     """Earlier alerts make it begin, be noticed and be acknowledged earlier; a start that a person set stays."""
     alerts = list(facts_of(episodes).values())

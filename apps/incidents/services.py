@@ -29,7 +29,7 @@ from apps.incidents.holding import (
     written,
 )
 from apps.incidents.lifecycle import may_become, normal_since
-from apps.incidents.linking import add_episodes, add_services, episodes_of
+from apps.incidents.linking import add_episodes, add_services, episodes_of, known_services
 from apps.incidents.models import (
     OPEN_STATES,
     Incident,
@@ -79,9 +79,10 @@ def open_incident(
         detected_at=now,
         created_by=str(actor)[:200],
     )
+    named = known_services(services)
     seen_by(incident, actor, now)
     _saved_new(incident)
-    add_services(incident, services, str(actor), now)
+    add_services(incident, named, str(actor), now)
     ids = add_episodes(incident, episodes, str(actor), now)
     incident.save()
     facts = {"severity": incident.severity, "origin": incident.origin, "rule": rule.name if rule else ""}

@@ -27,7 +27,7 @@ from apps.core.clock import now
 from apps.outbox.deadletters import services as triage
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
 from tests.audit.trail import note
-from tests.console.rooms import alerts, postmortems
+from tests.console.rooms import alerts, incidents, postmortems
 
 ROLES = ("viewer", "operator", "lead", "admin")
 WHO = ("nobody", *ROLES)
@@ -83,6 +83,11 @@ def _shared(other: User) -> dict[str, str]:
         "entry_id": str(note(reason="first").pk),
         "episode_id": (alert := alerts.ids())["alert"],
         "notification_id": alert["notification"],
+        "incident_id": (incident := incidents.ids())["incident"],
+        "thing_id": incident["thing"],
+        "role": "scribe",
+        "kind": "service",
+        "incident.name": "critical-alert",
         "person_id": str(other.pk),
         "key_id": str(create_key(name="of-the-table", scopes=["messages:read"], actor=SYSTEM).key.pk),
         "postmortem_id": postmortems.ids()["drafted"],
