@@ -114,7 +114,7 @@ KEEP_ALERT_BODIES_DAYS = env.integer(
 KEEP_ALERTS_DAYS = env.integer(
     "KEEP_ALERTS_DAYS", 400, "Days a resolved alert and its lines of the alert log are kept; 0 keeps them for ever."
 )
-ALARM_WEBHOOK_URL = env.secret("ALARM_WEBHOOK_URL", "", "Told directly, by POST of JSON, when nobody escalates any more.")
+ALARM_WEBHOOK_URL = env.secret("ALARM_WEBHOOK_URL", "", "Told directly, by POST of JSON, if nobody escalates any more.")
 ALARM_PAGERDUTY_KEY = env.secret("ALARM_PAGERDUTY_KEY", "", "PagerDuty's integration key, told directly likewise.")
 ALARM_PAGERDUTY_URL = env.text(
     "ALARM_PAGERDUTY_URL", "https://events.pagerduty.com/v2/enqueue", "Where PagerDuty takes that event."
@@ -125,6 +125,9 @@ ALARM_SMTP_URL = env.secret(
 )
 HEARTBEAT_URL = env.secret(
     "HEARTBEAT_URL", "", "Asked by GET once a minute while alerts are escalated in time, as healthchecks.io expects."
+)
+PDF_FONTS = env.words(
+    "PDF_FONTS", [], "Font files (TrueType, OpenType) for what exported PDFs else lack, such as Chinese or emoji."
 )
 REMINDER_SERVICE = env.text(
     "REMINDER_SERVICE", "smtp", "Service of the e-mail channel that reminds owners of action items. Empty: none."

@@ -22,7 +22,7 @@ from apps.alerts.models import Escalation, Fate, Notification, NotificationOutco
 from apps.alerts.nudge import nudge_now
 from apps.alerts.policies import in_force
 from apps.alerts.reaching import Directory, Way
-from apps.alerts.routing import Target
+from apps.alerts.routing import Routing, Target
 from apps.alerts.story import note_event
 from apps.core.db import database_now
 from apps.outbox.models import DeadLetter, Message, MessageStatus
@@ -169,7 +169,7 @@ def _tell_others(failed: Sequence[tuple[Escalation, Notification]], now: datetim
     tried = _tried([row for row, _ in failed])
     groups: dict[tuple[str, str, Way], list[Escalation]] = defaultdict(list)
     for row, note in failed:
-        name, way = _another(row, note, directory, tried[row.pk], routing)
+        name, way = _another(row, directory, tried[row.pk], routing)
         if way is None:
             note_event(row.episode, "page_failed", now, target=note.target, notification=note.pk, then="nobody_left")
             log.error("alerts.nobody_left", episode_id=row.episode_id, target=note.target)
@@ -195,22 +195,22 @@ def _tried(rows: Sequence[Escalation]) -> dict[int, set[tuple[str, str, str]]]:
 
 
 def _another(
-    row: Escalation, note: Notification, directory: Directory, tried: set[tuple[str, str, str]], routing: Any
+    row: Escalation, directory: Directory, tried: set[tuple[str, str, str]], routing: Routing
 ) -> tuple[str, Way | None]:
-    """A target that was not told in this cycle: of another service first, of the escalation's own policy first."""
-    names = {target for target, _, _ in tried}
+    """A target that was not told in this cycle: of a service not tried first, of the escalation's own policy first."""
+    names, services = {name for name, _, _ in tried}, {service for _, service, _ in tried}
     ways = {(service, recipient) for _, service, recipient in tried}
     found: list[tuple[bool, str, Way]] = []
     for targets, owners in _choices(row, routing):
         for name in targets:
             way = directory.way(name, targets, owners, row.episode)
             if name not in names and not way.problem and (way.service, way.recipient) not in ways:
-                found.append((way.service == note.service, name, way))
+                found.append((way.service in services, name, way))
     found.sort(key=lambda each: each[0])
     return (found[0][1], found[0][2]) if found else ("", None)
 
 
-def _choices(row: Escalation, routing: Any) -> Iterator[tuple[dict[str, Target], dict[str, str]]]:
+def _choices(row: Escalation, routing: Routing) -> Iterator[tuple[dict[str, Target], dict[str, str]]]:
     yield {name: Target.model_validate(given) for name, given in row.policy["targets"].items()}, row.policy["owners"]
     last = [name for step in routing.routes[-1].steps for name in step.notify]
     rest = [name for name in routing.targets if name not in last]

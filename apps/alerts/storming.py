@@ -59,7 +59,7 @@ def _told_lately(row: Escalation, now: datetime) -> int:
 
 def go_on(now: datetime) -> None:
     """Tell the storms that have something to say, close those that are calm, end those whose alerts are over."""
-    for storm_id in list(Storm.objects.filter(ended_at__isnull=True).values_list("pk", flat=True)):
+    for storm_id in list(Storm.objects.filter(ended_at__isnull=True).order_by("pk").values_list("pk", flat=True)):
         with transaction.atomic():
             storm = Storm.objects.select_for_update().filter(pk=storm_id, ended_at__isnull=True).first()
             if storm is not None:
