@@ -39,6 +39,7 @@ SCHEDULE: Final = (
     Beat("alerts.process", 5, "control", 5, "Takes in stored posts of alerts, should every nudge be lost."),
     Beat("alerts.reconcile", 60, "control", 60, "Asks each Alertmanager for what its posts never tell."),
     Beat("alerts.settle", 5, "control", 5, "Resolves alerts that stayed normal, notices sources that fell silent."),
+    Beat("incidents.collect", 10, "control", 10, "Fills the timelines of incidents with what happened since."),
     Beat("incidents.sweep", 10, "control", 10, "Opens, grows, reopens and ends incidents by their alerts and rules."),
     Beat("alerts.silences", 5, "control", 5, "Has Alertmanager follow the silences that people want."),
     Beat("alerts.prune", 600, "control", 300, "Deletes old bodies of posts, old log lines, alerts resolved long ago."),

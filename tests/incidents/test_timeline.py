@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 from django.utils import translation
@@ -15,8 +15,9 @@ from django.utils import translation
 from apps.alerts.models import AlertLog, EpisodeEvent, Escalation, Notification, RoutingVersion
 from apps.audit.models import AuditEntry
 from apps.core.actor import SYSTEM, Actor
+from apps.incidents.merging import merge
 from apps.incidents.models import Incident, IncidentThing, StatusUpdate, TimelineEntry
-from apps.incidents.timeline import collect, lines
+from apps.incidents.timeline import collect, collect_due, collecting, lines
 from apps.incidents.timeline.collecting import scope_of
 from apps.incidents.timeline.facts import Fact, Scope, Span
 from apps.incidents.timeline.lines import problems, tallies
@@ -350,23 +351,21 @@ def test_an_alert_that_is_unlinked_takes_its_lines_along(began: datetime, now: d
     assert len(refs(made)) == 1
 
 
-def test_merged_incidents_tell_of_both_and_the_merged_one_stays_as_it_was(
-    began: datetime, now: datetime, ana: Actor
-) -> None:
+def test_merged_incidents_tell_of_both_and_lose_nothing(began: datetime, now: datetime, ana: Actor) -> None:
     service("smtp")
     one, other = incident(began, "midtrans"), incident(began - 15 * MIN, "smtp", title="mail is late")
-    add_line(incident_id=other.pk, actor=ana, text="seen it before")
+    add_line(incident_id=other.pk, actor=ana, text="seen it before", at=began)
     StatusUpdate.objects.create(incident=other, at=began, state="investigating", kind="said", text="hm", actor="ana")
     minute("smtp", began - 14 * MIN, 4)
-    other.state, other.merged_into = "merged", one
-    other.save()
-    now = now + MIN
     collect(one, now)
-    assert sorted(whats(one)) == ["failures", "line_of_merged", "update_said"]
-    assert f"INC-{other.pk}: Update" in _titles(one)
-    assert scope_of(one, now).services == ("midtrans", "smtp")
-    assert collect(other, now) == 0
-    assert whats(other) == ["line"]
+    collect(other, now)
+    merge(incident_id=other.pk, into_id=one.pk, actor=ana)
+    one, other, later = Incident.objects.get(pk=one.pk), Incident.objects.get(pk=other.pk), now + MIN
+    collect(one, later)
+    assert sorted(whats(one)) == ["failures", "line", "update_said", "update_took_in"]
+    assert {f"INC-{other.pk}: Update", f"INC-{other.pk} mail is late was merged into this one"} <= set(_titles(one))
+    assert scope_of(one, later).services == ("midtrans", "smtp")
+    assert collect(other, later) == 0
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------
@@ -447,3 +446,31 @@ def test_pauses_are_told_by_who_and_why(began: datetime, ana: Actor) -> None:
     collect(made, at)
     assert [line.text for line in lines(made)] == ["“bank asked”", ""]
     assert lines(made)[0].actor == SYSTEM.name
+
+
+# --- by itself ------------------------------------------------------------------------------------
+def test_what_runs_and_what_ended_just_now_is_filled_by_itself(began: datetime, now: datetime) -> None:
+    running = incident(began, "midtrans")
+    ended = incident(began, "midtrans", state="resolved", resolved_at=now - 2 * MIN, collected_at=now - MIN)
+    done = incident(began, "midtrans", state="resolved", resolved_at=now - 20 * MIN, collected_at=now - 2 * MIN)
+    merged = incident(began, "midtrans", state="merged", merged_into=running)
+    minute("midtrans", began + MIN, 3)
+    assert collect_due(now) == 2
+    assert [len(refs(each)) for each in (running, ended, done, merged)] == [1, 1, 0, 0]
+
+
+def test_an_incident_that_breaks_holds_up_no_other(
+    began: datetime, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = incident(began, "midtrans"), incident(began, "midtrans")
+    real = collecting.scope_of
+
+    def scope(of: Incident, at: datetime) -> Scope:
+        if of.pk == broken.pk:
+            raise OperationalError("gone")
+        return real(of, at)
+
+    monkeypatch.setattr(collecting, "scope_of", scope)
+    minute("midtrans", began + MIN, 3)
+    assert collect_due(now) == 1
+    assert refs(other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.incidents.timeline.collecting import collect
+from apps.incidents.timeline.collecting import collect, collect_due
 from apps.incidents.timeline.lines import Line, lines
 
-__all__ = ["Line", "collect", "lines"]
+__all__ = ["Line", "collect", "collect_due", "lines"]

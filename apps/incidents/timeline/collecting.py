@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from django.db import transaction
-from django.db.models import Q
+from django.db import DatabaseError, transaction
+from django.db.models import F, Q
 
 from apps.alerts.models import Episode
 from apps.audit.canonical import clean_text, plain
-from apps.incidents.models import Incident, IncidentEpisode, IncidentThing, State, TimelineEntry
+from apps.core.db import database_now
+from apps.incidents.models import OPEN_STATES, Incident, IncidentEpisode, IncidentThing, State, TimelineEntry
 from apps.incidents.timeline.facts import AFTERMATH, CONTEXT, Fact, Scope, Span
 from apps.incidents.timeline.of_alerts import EPISODES, chunks
 from apps.incidents.timeline.sources import SOURCES, Source
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 OVERLAP: Final = timedelta(minutes=3)
 # So many helpings of a source in one go; what is left waits for the next.
 ROUNDS: Final = 5
+AT_A_TIME: Final = 50
 KEPT: Final = ("at", "what", "detail", "url", "actor")
 
 
@@ -43,6 +45,28 @@ def collect(incident: Incident, now: datetime) -> int:
     Incident.objects.filter(pk=incident.pk).update(collected=stands, collected_at=now)
     incident.collected, incident.collected_at = stands, now
     return changed
+
+
+def collect_due(now: datetime | None = None) -> int:
+    """Every incident that runs, and those that ended until all that belongs to them has come in. An incident that
+    breaks holds up no other. Returns how many lines are new or changed.
+    """
+    at, changed = now or database_now(), 0
+    for incident in due(at):
+        try:
+            changed += collect(incident, at)
+        except DatabaseError:
+            log.exception("timeline.collecting_failed", incident_id=incident.pk)
+    return changed
+
+
+def due(now: datetime) -> list[Incident]:
+    """Those that waited longest first, so that each gets its turn."""
+    late = F("resolved_at") + AFTERMATH + OVERLAP
+    ended = Q(state=State.RESOLVED, resolved_at__gt=now - timedelta(days=1))
+    rest = ended & (Q(collected_at__isnull=True) | Q(collected_at__lt=late))
+    rows = Incident.objects.filter(Q(state__in=OPEN_STATES) | rest)
+    return list(rows.order_by(F("collected_at").asc(nulls_first=True), "pk")[:AT_A_TIME])
 
 
 def scope_of(incident: Incident, now: datetime) -> Scope:

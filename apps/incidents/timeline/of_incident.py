@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from apps.audit.models import AuditEntry
-from apps.incidents.models import StatusUpdate, TimelineEntry
+from apps.incidents.models import StatusUpdate, UpdateKind
 from apps.incidents.timeline.facts import Fact, Scope, Span
 
 HAND: Final = "hand"
@@ -14,14 +14,15 @@ CULPRIT: Final = ("incident.culprit_named", "incident.culprit_taken_back")
 
 
 def updates(scope: Scope, span: Span) -> list[Fact]:
-    """Also those of incidents that were merged into this one."""
-    found = [*_updates(scope, span), *_culprit(scope, span), *_merged_lines(scope, span)]
+    """Also those of incidents that were merged into this one; that they were is told once."""
+    found = [*_updates(scope, span), *_culprit(scope, span)]
     return sorted(found, key=lambda fact: (fact.at, fact.ref))
 
 
 def _updates(scope: Scope, span: Span) -> Iterator[Fact]:
-    rows = StatusUpdate.objects.filter(incident__in=scope.incidents, at__lte=span.until).order_by("at", "pk")
-    for row in rows[: span.limit]:
+    rows = StatusUpdate.objects.filter(incident__in=scope.incidents, at__lte=span.until)
+    rows = rows.exclude(incident__in=scope.merged, kind=UpdateKind.MERGED)
+    for row in rows.order_by("at", "pk")[: span.limit]:
         said = {"kind": row.kind, "state": row.state, "text": row.text, "more": row.detail}
         detail = {"incident": row.incident_id, "own": row.incident_id == scope.incident_id, **said}
         url = f"/incidents/{row.incident_id}"
@@ -35,12 +36,3 @@ def _culprit(scope: Scope, span: Span) -> Iterator[Fact]:
         detail = {"culprit": named or {}, "reason": row.reason[:500]}
         what, url = row.action.removeprefix("incident."), f"/incidents/{scope.incident_id}"
         yield Fact(ref=f"audit:{row.pk}", at=row.at, what=what, detail=detail, url=url, actor=row.actor)
-
-
-def _merged_lines(scope: Scope, span: Span) -> Iterator[Fact]:
-    """What people wrote in an incident does not get lost when it is merged."""
-    rows = TimelineEntry.objects.filter(incident__in=scope.merged, source=HAND, at__lte=span.until)
-    for row in rows.order_by("at", "pk")[: span.limit]:
-        detail = {"incident": row.incident_id, "text": row.text}
-        url = row.url or f"/incidents/{row.incident_id}"
-        yield Fact(ref=f"line:{row.pk}", at=row.at, what="line_of_merged", detail=detail, url=url, actor=row.actor)

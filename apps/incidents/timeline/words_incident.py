@@ -21,7 +21,7 @@ def _update(text: Any) -> Callable[[Detail], str]:
             "old": _severity(more.get("from")),
             "role": str(dict(RoleName.choices).get(more.get("role", ""), more.get("role", ""))),
             "person": str(more.get("to") or _("nobody")),
-            "other": f"INC-{more.get('incident', '')} {more.get('title', '')}".strip(),
+            "other": f"INC-{more.get('other', '')} {more.get('title', '')}".strip(),
         }
         return _of_incident(detail, str(text).format(**values))
 
@@ -62,10 +62,6 @@ def culprit_title(culprit: Detail) -> str:
     return kind.title(culprit.get("detail") or {}) if kind else str(culprit.get("title", ""))
 
 
-def _merged_line(detail: Detail) -> str:
-    return _("Written in INC-{number}").format(number=detail.get("incident", ""))
-
-
 INCIDENT: Final[dict[str, Kind]] = {
     "update_opened": Kind("megaphone", "info", _update(gettext_lazy("Incident opened, {severity}")), said),
     "update_said": Kind("megaphone", "info", _state_said, said),
@@ -81,5 +77,4 @@ INCIDENT: Final[dict[str, Kind]] = {
     "culprit_named": Kind("magnifying-glass", "info", _culprit, reason),
     "culprit_taken_back": Kind("magnifying-glass", "", _no_culprit, reason),
     "line": Kind("pencil-square", "", lambda detail: ""),
-    "line_of_merged": Kind("pencil-square", "", _merged_line, said),
 }
