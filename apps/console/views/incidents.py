@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from apps.console.incident_forms import IncidentFilterForm
+from apps.console.selectors.incident_timeline import BESIDE, suspects_of, timeline_of
 from apps.console.selectors.incidents import incident_page, incident_rows, open_rows
 from apps.console.shell import portal_of
 from apps.console.web import actor_of, crumbs, page
@@ -67,6 +68,8 @@ def incident(request: HttpRequest, incident_id: int) -> HttpResponse:
         "open": is_open(found.state),
         "ends_at": ends_at(found) if shown.over else None,
         "me": actor_of(request).name,
+        "timeline": timeline_of(found, request.GET, limit=BESIDE),
+        "suspects": suspects_of(found),
         "crumbs": crumbs(home(), f"INC-{found.pk}"),
     }
     return live_page(request, "console/incident.html", context)
