@@ -24,6 +24,7 @@ from apps.services.models import Service
 
 MAX_PEOPLE: Final = 50
 MAX_DAYS: Final = 90
+MAX_AWAY: Final = 3650
 LONGEST: Final = timedelta(days=366)
 TAKEN: Final = ("new",)
 PEOPLE_FORM: Final = "ana@example.com, +628123456789"
@@ -122,6 +123,8 @@ def _check(plan: Plan, problems: list[dict[str, str]]) -> None:
     problems += _people_problems(plan.people, needed=channel in NEEDS_RECIPIENT)
     if not 1 <= plan.days <= MAX_DAYS:
         problems.append(_problem("days", _("must be from 1 to {most}").format(most=MAX_DAYS)))
+    if abs((plan.first_day.date() - database_now().date()).days) > MAX_AWAY:
+        problems.append(_problem("first_day", _("must be within ten years of today")))
     if not is_zone(plan.zone):
         problems.append(_problem("zone", _("is no time zone: take one such as Asia/Jakarta or UTC")))
     if problems:
