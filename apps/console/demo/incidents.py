@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from apps.alerts.episodes import State as AlertState
 from apps.alerts.models import Episode
+from apps.console.demo import timelines
 from apps.incidents.models import (
     Incident,
     IncidentEpisode,
@@ -37,6 +38,7 @@ def make(moment: datetime) -> None:
     _late_mails(moment)
     open_one = _tonight(moment, rule)
     _the_same(moment, open_one)
+    timelines.make(moment)
 
 
 def _rules() -> Rule:

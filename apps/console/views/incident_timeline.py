@@ -36,7 +36,6 @@ from apps.incidents.selectors import get_incident
 from apps.incidents.suspects import Suspect, rank
 from apps.incidents.suspects_naming import name_culprit, take_back_culprit
 from apps.incidents.timeline import services
-from apps.incidents.timeline.of_incident import HAND
 
 Act = Callable[[dict[str, Any]], str]
 
@@ -118,8 +117,9 @@ def edit(request: HttpRequest, incident_id: int, line_id: int) -> HttpResponse:
     )
 
     def act(given: dict[str, Any]) -> str:
-        # A form knows minutes; what was not changed keeps its microseconds.
-        given["at"] = given["at"] if given["at"] and "at" in form.changed_data else line.at
+        # A form knows minutes only: the minute it showed means the time it was.
+        same = given["at"] in (None, line.at.replace(second=0, microsecond=0))
+        given["at"] = line.at if same else given["at"]
         services.edit_line(incident_id=found.pk, line_id=line.pk, actor=actor, **given)
         return _("Your line was changed.")
 
@@ -151,9 +151,7 @@ def delete(request: HttpRequest, incident_id: int, line_id: int) -> HttpResponse
 def _own(request: HttpRequest, incident_id: int, line_id: int) -> tuple[Any, Incident, TimelineEntry]:
     actor, found = actor_of(request), get_incident(incident_id)
     require(actor, INCIDENTS_WORK)
-    line = TimelineEntry.objects.filter(incident=found, pk=line_id, source=HAND).first()
-    if line is None:
-        raise NotFound(_("Nobody wrote this line into the timeline of INC-{number}.").format(number=found.pk))
+    line = services.own_line(found.pk, line_id, actor)
     return actor, found, line
 
 

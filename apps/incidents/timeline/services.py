@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.alerts.notices import one_line
 from apps.core.actor import INCIDENTS_WORK, Actor, require
 from apps.core.db import database_now
-from apps.core.errors import Conflict, Forbidden, Invalid, NotFound
+from apps.core.errors import Conflict, Invalid, NotFound
 from apps.incidents.holding import clean_text, clean_time, held, noted, over_words
 from apps.incidents.models import Incident, State, TimelineEntry
 from apps.incidents.timeline.of_incident import HAND
@@ -52,7 +52,7 @@ def edit_line(
 ) -> TimelineEntry:
     """Correct a line one wrote. ``seen`` is its text as it was looked at; Conflict when it is another by now."""
     require(actor, INCIDENTS_WORK)
-    incident, line = _held(incident_id), _own(incident_id, line_id, actor)
+    incident, line = _held(incident_id), own_line(incident_id, line_id, actor)
     if seen is not None and seen != line.text:
         raise Conflict(_("This line was changed meanwhile. Look at it again before you change it."))
     before = _shown(line)
@@ -68,7 +68,7 @@ def edit_line(
 def delete_line(*, incident_id: int, line_id: int, actor: Actor) -> None:
     """Take out a line one wrote. The audit trail keeps what it said."""
     require(actor, INCIDENTS_WORK)
-    incident, line = _held(incident_id), _own(incident_id, line_id, actor)
+    incident, line = _held(incident_id), own_line(incident_id, line_id, actor)
     before = _shown(line)
     line.delete()
     noted(incident, "incident.line_deleted", "timeline", actor=actor, before=before)
@@ -146,13 +146,14 @@ def _line(incident_id: int, line_id: int) -> TimelineEntry:
     return line
 
 
-def _own(incident_id: int, line_id: int, actor: Actor) -> TimelineEntry:
+def own_line(incident_id: int, line_id: int, actor: Actor) -> TimelineEntry:
+    """A line that ``actor`` wrote. Raises NotFound, and Conflict for what is of somebody else or of the portal."""
     line = _line(incident_id, line_id)
     if line.source != HAND:
         raise Conflict(_("The portal wrote this line from a fact, so nobody can change it. Hide it, or add your own."))
     if line.actor != str(actor)[:200]:
         text = _("{who} wrote this line, so only they can change it. Hide it, or add your own.")
-        raise Forbidden(text.format(who=line.actor))
+        raise Conflict(text.format(who=line.actor))
     return line
 
 

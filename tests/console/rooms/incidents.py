@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from apps.core.db import database_now
 from apps.incidents.models import Incident, IncidentThing
+from apps.incidents.suspects import rank
 
 PAGES: tuple[str, ...] = (
     "/incidents",
@@ -10,6 +12,12 @@ PAGES: tuple[str, ...] = (
     "/incidents/{incident}",
     "/incidents/{incident_over}",
     "/incidents/{incident_merged}",
+    "/incidents/{incident}/timeline",
+    "/incidents/{incident}/timeline?source=breakers&hidden=1&order=oldest",
+    "/incidents/{incident}/timeline?only=pinned",
+    "/incidents/{incident_over}/timeline",
+    "/incidents/{incident_merged}/timeline",
+    "/incidents/{incident}/suspects",
     "/incidents/rules",
     "/incidents/rules/critical-alert",
 )
@@ -27,6 +35,8 @@ DIALOGS: dict[str, str] = {
     "/incidents/{incident}/alerts": "operator",
     "/incidents/{incident}/things/service": "operator",
     "/incidents/{incident}/things/deployment": "operator",
+    "/incidents/{incident}/timeline/add": "operator",
+    "/incidents/{incident}/culprit?kind={suspect_kind}&ref={suspect_ref}": "operator",
     "/incidents/rules/new": "lead",
     "/incidents/rules/critical-alert/edit": "lead",
     "/incidents/rules/critical-alert/delete": "lead",
@@ -45,6 +55,15 @@ POSTS: tuple[str, ...] = (
     "/incidents/{incident}/alerts/1/remove",
     "/incidents/{incident}/things/service",
     "/incidents/{incident}/things/1/remove",
+    "/incidents/{incident}/timeline/add",
+    "/incidents/{incident}/timeline/{line}/edit",
+    "/incidents/{incident}/timeline/{line}/delete",
+    "/incidents/{incident}/timeline/{line}/pin",
+    "/incidents/{incident}/timeline/{line}/unpin",
+    "/incidents/{incident}/timeline/{line}/hide",
+    "/incidents/{incident}/timeline/{line}/show",
+    "/incidents/{incident}/culprit",
+    "/incidents/{incident}/culprit/take-back",
     "/incidents/rules/new",
     "/incidents/rules/critical-alert/edit",
     "/incidents/rules/critical-alert/switch",
@@ -55,9 +74,14 @@ POSTS: tuple[str, ...] = (
 def ids() -> dict[str, str]:
     """The ids pages are tried with."""
     newest = {incident.state: str(incident.pk) for incident in Incident.objects.order_by("pk")}
+    running = Incident.objects.get(pk=newest["identified"])
+    suspect = rank(running, database_now())[0].candidate
     return {
         "incident": newest["identified"],
         "incident_over": newest["resolved"],
         "incident_merged": newest["merged"],
+        "line": str(running.timeline.filter(source="hand").values_list("pk", flat=True)[0]),
+        "suspect_kind": suspect.kind,
+        "suspect_ref": suspect.ref,
         "thing": str(IncidentThing.objects.filter(incident=newest["identified"]).values_list("pk", flat=True)[0]),
     }
