@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from django.utils import timezone
 
 from apps.incidents.timeline.lines import PER_MINUTE, Line, Row, folded
 from apps.incidents.timeline.of_incident import HAND
@@ -39,13 +42,32 @@ def line_as_shown(number: int, line: Mapping[str, Any]) -> Line:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of the reader's zone, and what happened on it."""
+
+    at: datetime
+    rows: list[Row]
+
+
 def shown_timeline(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What people pinned, and all of it with like lines folded."""
     lines = [line_as_shown(number, line) for number, line in enumerate(facts.get("timeline", []))]
     rows: Sequence[Row] = folded(lines)
     return {
-        "pinned": [line for line in lines if line.pinned],
-        "rows": rows[:AT_ONCE],
-        "more": rows[AT_ONCE:],
+        "pinned": by_day([line for line in lines if line.pinned]),
+        "days": by_day(rows[:AT_ONCE]),
+        "rest": by_day(rows[AT_ONCE:]),
+        "more": len(rows[AT_ONCE:]),
         "lines": len(lines),
     }
+
+
+def by_day(rows: Sequence[Row]) -> list[Day]:
+    days: list[Day] = []
+    for row in rows:
+        at = timezone.localtime(row.at if isinstance(row, Line) else row.since)
+        if not days or days[-1].at.date() != at.date():
+            days.append(Day(at, []))
+        days[-1].rows.append(row)
+    return days

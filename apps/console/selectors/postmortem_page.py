@@ -47,6 +47,7 @@ def page_of(postmortem: PostMortem, permissions: Iterable[str]) -> dict[str, Any
         "first": by_key.get("summary"),
         "sections": [section for section in sections if section.key not in ("summary", "no_items")],
         "no_items": by_key.get("no_items"),
+        "items": [shown.row_of_item(item) for item in postmortem.items.all()],
         "figures": shown.shown_figures(facts),
         "since": shown.time_of(facts.get("span", {}).get("from")),
         "until": shown.time_of(facts.get("span", {}).get("to")),
