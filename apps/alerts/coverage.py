@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,10 +32,10 @@ class Gap:
     problems: tuple[Problem, ...]
 
 
-def gaps(now: datetime) -> list[Gap]:
+def gaps(services: Iterable[Service], now: datetime) -> list[Gap]:
     """The routes in force that would tell nobody at ``now``."""
     _version, routing = in_force()
-    look = _Look(now, routing, {service.pk: service for service in Service.objects.only("name", "channel", "owner")})
+    look = _Look(now, routing, {service.pk: service for service in services})
     return [gap for route in routing.routes if (gap := look.gap(route)) is not None]
 
 

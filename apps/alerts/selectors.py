@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Case, Count, IntegerField, Max, Min, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, Count, IntegerField, Max, Min, Q, QuerySet, TextField, Value, When, Window
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Substr
 from django.utils.translation import gettext as _
@@ -278,6 +278,17 @@ def open_counts(now: datetime) -> OpenCounts:
         critical=Count("pk", filter=needing & urgent),
     )
     return OpenCounts(**found)
+
+
+def unacknowledged(now: datetime, limit: int) -> tuple[int, list[Episode]]:
+    """How many fire and are nobody's yet, and the first of them: those that may page, the most severe first."""
+    quiet = Case(When(is_quiet(now), then=Value(1)), default=Value(0), output_field=IntegerField())
+    rows = described(Episode.objects.filter(is_unacknowledged(now), state=State.FIRING)).defer(
+        "labels", "annotations", "refired"
+    )
+    ranked = rows.annotate(rank=severity_rank(), quiet=quiet, total=Window(Count("pk")))
+    found = list(ranked.select_related("escalation").order_by("quiet", "rank", "-pk")[:limit])
+    return (found[0].total if found else 0), [episode for episode in found if not episode.quiet]  # type: ignore[attr-defined]
 
 
 def chosen_ids(filters: EpisodeFilters, *, now: datetime) -> list[int]:

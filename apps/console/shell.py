@@ -24,6 +24,7 @@ from apps.accounts.saved_views import clean_query, views_of
 from apps.breakers.selectors import BreakerSnapshot
 from apps.console.degradation import Degradation, degradation
 from apps.console.marks import PAUSED
+from apps.console.selectors.open_incidents import open_now
 from apps.console.selectors.vitals import Vitals, vitals
 from apps.console.words import words
 from apps.core import clock, language
@@ -36,10 +37,12 @@ KEYS_COOKIE: Final = "opsportal_keys"
 # What goes there behind "g"; by the name of the page.
 GO: Final = {
     "overview": "o",
+    "alerts": "l",
     "services": "s",
     "outbox": "m",
     "dead-letters": "d",
     "replays": "r",
+    "incidents": "i",
     "templates": "t",
     "audit": "a",
     "settings": "e",
@@ -163,12 +166,23 @@ class Portal:
         return degradation({name: str(snapshot.state) for name, snapshot in self.breakers.items()})
 
     @cached_property
+    def open_incidents(self) -> int:
+        return open_now()
+
+    @cached_property
     def navigation(self) -> list[Link]:
         unhealthy = len(self.degradation.unhealthy)
         return [
             self._link("overview", _("Overview"), "pulse"),
+            self._link(
+                "alerts",
+                _("Alerts"),
+                "bell-alert",
+                count=self.vitals.alerts,
+                bad=True,
+                means=_("firing, and nobody’s yet"),
+            ),
             self._link("services", _("Services"), "server-stack", count=unhealthy, bad=True, means=_("not healthy")),
-            self._link("outbox", _("Outbox"), "paper-airplane", count=self.waiting, means=_("waiting or on their way")),
             self._link(
                 "dead-letters",
                 _("Dead letters"),
@@ -178,7 +192,16 @@ class Portal:
                 bad=True,
                 means=_("dead letters open"),
             ),
+            self._link("outbox", _("Outbox"), "paper-airplane", count=self.waiting, means=_("waiting or on their way")),
             self._link("replays", _("Replays"), "arrow-path"),
+            self._link(
+                "incidents",
+                _("Incidents"),
+                "fire",
+                count=self.open_incidents,
+                bad=True,
+                means=_("incidents open"),
+            ),
         ]
 
     @property

@@ -22,6 +22,8 @@ INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\bsrc=)|\son[a-z]+=|javascr
 LINKS = re.compile(r'(?:src|href|action|hx-get|hx-post)="([^"]*)"')
 RANKS = list(Role.values)
 MOST_QUERIES = 15
+# The first look after the cache was emptied, once for all viewers together.
+MOST_WITHOUT_CACHE = 27
 
 
 class Tags(HTMLParser):
@@ -106,7 +108,7 @@ def test_nothing_inline_and_nothing_from_elsewhere(night: None, person: Person) 
         assert "script-src 'self'" in policy
         assert "unsafe" not in policy
         for link in LINKS.findall(page):
-            assert link.startswith(("/", "?", "#")) or link in ("", "https://runbooks.example/midtrans"), (path, link)
+            assert link.startswith(("/", "?", "#", "https://runbooks.example/")) or not link, (path, link)
 
 
 def test_the_log_in_page_is_as_strict(client: Client, db: None) -> None:
@@ -133,7 +135,7 @@ def test_pages_stay_small_and_ask_little(night: None, person: Person, warm: bool
             cache.clear()
         with CaptureQueriesContext(connection) as queries:
             response = client.get(path.format(**known))
-        if len(queries) > MOST_QUERIES:
+        if len(queries) > (MOST_QUERIES if warm else MOST_WITHOUT_CACHE):
             too_many[path] = len(queries)
         assert len(response.content) < 100_000, path
     assert too_many == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ from apps.alerts.coverage import Gap, Problem, gaps
 from apps.alerts.models import AlertSource
 from apps.alerts.shown import visible_line
 from apps.console.selectors.letters import remembered
-from apps.core import human
 from apps.core.clock import now
+from apps.services.models import Service
 
 SECONDS: Final = 5
 SENTENCES: Final[Mapping[str, Any]] = {
@@ -31,20 +31,16 @@ class ShownGap:
     problems: list[str]
 
 
-def shown_gaps() -> list[ShownGap]:
+def shown_gaps(services: Iterable[Service]) -> list[ShownGap]:
     """The routes that would reach nobody; looked up every few seconds for all viewers together."""
-    found: list[Gap] = remembered("console.alerts.gaps", SECONDS, lambda: gaps(now()))
+    found: list[Gap] = remembered("console.alerts.gaps", SECONDS, lambda: gaps(services, now()))
     return [ShownGap(visible_line(gap.route, 64), [_sentence(problem) for problem in gap.problems]) for gap in found]
 
 
-def overview_gaps() -> list[ShownGap]:
+def overview_gaps(services: Iterable[Service]) -> list[ShownGap]:
     """The same for the overview: there is no alarm in a portal that nobody sends alerts to yet."""
     used: bool = remembered("console.alerts.used", SECONDS, lambda: AlertSource.objects.exists())
-    return shown_gaps() if used else []
-
-
-def routes_of(found: list[ShownGap]) -> str:
-    return human.listed([gap.route for gap in found])
+    return shown_gaps(services) if used else []
 
 
 def _sentence(problem: Problem) -> str:

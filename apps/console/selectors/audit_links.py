@@ -34,8 +34,7 @@ PAGES: Final[Mapping[str, str]] = {
 # Whole targets, and what many things are called.
 WHOLE: Final[Mapping[str, str]] = {"audit trail": "audit", "outbox": "outbox", "alert refusals": "sources"}
 # What has no page: encryption keys are files and variables of the host.
-# Alerts have no pages yet.
-WITHOUT_PAGE: Final = ("encryption keys", "alert:")
+WITHOUT_PAGE: Final = ("encryption keys",)
 MANY_LETTERS: Final = " dead letters"
 MANY_ALERTS: Final = " alerts"
 

@@ -18,11 +18,17 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import ApiKey, User
 from apps.accounts.saved_views import views_of
-from apps.console.marks import MESSAGE, breaker_mark
+from apps.alerts.models import Episode
+from apps.alerts.selectors import EpisodeFilters, episode_page
+from apps.alerts.shown import visible_line
+from apps.console.marks import INCIDENT, MESSAGE, breaker_mark
+from apps.console.selectors.alerts import severity_label, state_mark
 from apps.console.selectors.letters import cause_label
 from apps.console.shell import Portal, link_of
 from apps.core import actor as may
+from apps.core.clock import now
 from apps.core.masking import mask_addresses, mask_recipient
+from apps.incidents.selectors import IncidentFilters
 from apps.outbox.models import Cause, DeadLetter, Message, MessageTemplate, Replay
 from apps.outbox.search import found_at_once
 
@@ -114,6 +120,7 @@ MORE_PAGES: Final = (
     ("sessions", gettext_lazy("Where you are logged in"), "computer-desktop", may.MESSAGES_READ),
     ("keys", gettext_lazy("API keys"), "key", may.APIKEYS_MANAGE),
     ("people", gettext_lazy("People and roles"), "users", may.PEOPLE_MANAGE),
+    ("incident-rules", gettext_lazy("Rules that open incidents"), "adjustments-horizontal", may.INCIDENTS_READ),
     ("channels", gettext_lazy("Channels"), "share", may.SERVICES_READ),
     ("schedules", gettext_lazy("Schedules"), "calendar", may.SERVICES_READ),
     ("components", gettext_lazy("Components"), "swatch", may.PEOPLE_MANAGE),
@@ -192,6 +199,23 @@ def _replays(search: Search) -> list[Hit]:
     ]
 
 
+def _incidents(search: Search) -> list[Hit]:
+    """Open ones first; by their number (``INC-12``) or words of their title."""
+    if not search.may(may.INCIDENTS_READ):
+        return []
+    rows = IncidentFilters(text=search.text).rows().order_by("-pk")
+    found = sorted(rows[:50], key=lambda row: (row.resolved_at is not None, -row.pk))[:MOST]
+    return [
+        Hit(
+            f"INC-{row.pk} {row.title}",
+            reverse("incident", args=[row.pk]),
+            "fire",
+            f"{row.severity.upper()} · {INCIDENT[row.state].label}",
+        )
+        for row in found
+    ]
+
+
 def _templates(search: Search) -> list[Hit]:
     if search.text.isdigit():
         return []
@@ -199,6 +223,24 @@ def _templates(search: Search) -> list[Hit]:
     names = rows.values_list("name", flat=True).distinct()[:MOST]
     hits = [Hit(name, _url("template", name), "document-text") for name in names]
     return [hit for hit in hits if hit.url]
+
+
+def _alerts(search: Search) -> list[Hit]:
+    """By number, or what is open by words; what is over is found on its page."""
+    if not search.may(may.ALERTS_READ):
+        return []
+    moment = now()
+    if search.number and (search.text.isdigit() or search.text.casefold().startswith(("alert", "#"))):
+        found = list(Episode.objects.filter(pk=search.number).defer("labels", "refired"))
+    else:
+        found = episode_page(EpisodeFilters(text=search.text), now=moment, limit=MOST).items
+    return [_alert(episode) for episode in found]
+
+
+def _alert(episode: Episode) -> Hit:
+    facts = (str(state_mark(episode).label), severity_label(episode.severity), episode.service, episode.source_id)
+    label = visible_line(episode.name, 80) or _("Alert {number}").format(number=episode.pk)
+    return Hit(label, reverse("alert", args=[episode.pk]), "bell-alert", " · ".join(filter(None, facts)))
 
 
 def _people(search: Search) -> list[Hit]:
@@ -251,6 +293,8 @@ def _overrides(name: str) -> Iterator[Hit]:
 
 
 def _own_actions(search: Search) -> Iterator[Hit]:
+    if search.may(may.INCIDENTS_WORK):
+        yield Hit(_("Open an incident…"), reverse("incident-new"), "fire", dialog=True)
     for value, label in search.portal.themes:
         shown = _("Theme: {name}").format(name=label)
         yield Hit(shown, reverse("theme"), "sun", fields=(("theme", value),))
@@ -264,11 +308,13 @@ Kind = tuple[object, Callable[[Search], Iterable[Hit]]]
 KINDS: Final[tuple[Kind, ...]] = (
     (gettext_lazy("Messages"), _messages),
     (gettext_lazy("Services"), _services),
+    (gettext_lazy("Alerts"), _alerts),
     (gettext_lazy("Pages"), _pages),
     (gettext_lazy("Saved views"), _views),
     (gettext_lazy("Actions"), _actions),
     (gettext_lazy("Dead letters"), _letters),
     (gettext_lazy("Causes"), _causes),
+    (gettext_lazy("Incidents"), _incidents),
     (gettext_lazy("Replays"), _replays),
     (gettext_lazy("Templates"), _templates),
     (gettext_lazy("People"), _people),

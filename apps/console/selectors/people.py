@@ -27,7 +27,9 @@ STUCK_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """``since`` and ``when`` go before the button; ``dialog`` opens without leaving the page."""
+    """``since`` and ``when`` go before the button, ``until`` is counted down to; ``dialog`` opens without leaving the
+    page.
+    """
 
     tone: str
     title: str
@@ -37,6 +39,7 @@ class Need:
     since: datetime | None = None
     when: str = ""
     dialog: str = ""
+    until: datetime | None = None
 
 
 def needs(
@@ -46,9 +49,12 @@ def needs(
     vitals: Vitals,
     *,
     may_replay: bool,
+    alerts: Sequence[Need] = (),
 ) -> list[Need]:
-    """No worker, open breakers, deliveries that stand still, pauses and overrides, stopped replays, dead letters."""
-    found = [*_no_worker(tiles, vitals), *(need for tile in tiles for need in _of_service(tile))]
+    """No worker, alerts that are nobody's, open breakers, deliveries that stand still, pauses and overrides, stopped
+    replays, dead letters.
+    """
+    found = [*_no_worker(tiles, vitals), *alerts, *(need for tile in tiles for need in _of_service(tile))]
     found += [_stopped(replay) for replay in replays if replay.state == "stopped"]
     open_now = {tile.service.name for tile in tiles if tile.state in ("OPEN", "FORCED_OPEN", "HALF_OPEN")}
     found += [_cause(cause, open_now, may_replay) for cause in causes[:SHOWN_CAUSES]]

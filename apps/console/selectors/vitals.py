@@ -16,8 +16,12 @@ import structlog
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from apps.alerts.models import Episode
+from apps.alerts.selectors import unacknowledged
+from apps.alerts.signals import episodes_changed
 from apps.breakers.selectors import BreakerSnapshot, WorkerView, look
 from apps.breakers.signals import breaker_changed
+from apps.core import clock
 from apps.outbox.selectors import open_letters
 from apps.services.models import Service
 from apps.services.signals import service_changed
@@ -28,15 +32,20 @@ T = TypeVar("T")
 KEY: Final = "console.vitals"
 GENERATION: Final = "console.vitals.generation"
 SECONDS: Final = 1.0
+URGENT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """``letters`` counts open dead letters by service."""
+    """``letters`` counts open dead letters by service, ``alerts`` those that fire and are nobody's yet; ``urgent`` are
+    the first of them.
+    """
 
     breakers: dict[str, BreakerSnapshot] = field(default_factory=dict)
     workers: list[WorkerView] = field(default_factory=list)
     letters: dict[str, int] = field(default_factory=dict)
+    alerts: int = 0
+    urgent: list[Episode] = field(default_factory=list)
 
 
 NOTHING: Final[tuple[int, Vitals | None]] = (0, None)
@@ -50,7 +59,8 @@ def vitals(services: Callable[[], Iterable[Service]] | None = None, *, fresh: bo
     if found is not None and not fresh:
         return found
     seen = look(services() if services is not None else None)
-    made = Vitals({snapshot.service: snapshot for snapshot in seen.breakers}, seen.workers, open_letters())
+    breakers = {snapshot.service: snapshot for snapshot in seen.breakers}
+    made = Vitals(breakers, seen.workers, open_letters(), *unacknowledged(clock.now(), URGENT))
     _with_cache(lambda: cache.set(KEY, (generation, made), SECONDS), None)
     return made
 
@@ -64,6 +74,7 @@ def listen() -> None:
     """Forget on every change that this process makes or finds. Called once, when the apps are ready."""
     breaker_changed.connect(forget, dispatch_uid="console.vitals")
     service_changed.connect(forget, dispatch_uid="console.vitals")
+    episodes_changed.connect(forget, dispatch_uid="console.vitals")
 
 
 def _remembered() -> tuple[int, Vitals | None]:

@@ -57,7 +57,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
         "filtered": bool(form.chips()),
         "sources": lives.sources,
         "moment": moment,
-        "gaps": shown_gaps(),
+        "gaps": shown_gaps(portal_of(request).services),
         "section": "alerts",
         "crumbs": crumbs(home()[0]),
     }
