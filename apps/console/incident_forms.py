@@ -59,10 +59,12 @@ class NewIncidentForm(TellForm):
         label=gettext_lazy("What is known so far (optional)"),
         max_length=LONGEST_TEXT,
         required=False,
-        widget=words_area(rows=3),
+        widget=words_area(rows=2),
     )
     services = forms.MultipleChoiceField(
-        label=gettext_lazy("Services (optional)"), required=False, widget=forms.CheckboxSelectMultiple(attrs=LISTED)
+        label=gettext_lazy("Services (optional)"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "incident-options columns"}),
     )
     started_at = LocalDateTimeField(
         label=gettext_lazy("Since when (optional)"),

@@ -82,8 +82,10 @@ def marked(incident: Incident) -> IncidentRow:
     return IncidentRow(incident, INCIDENT[incident.state], INCIDENT_SEVERITY[incident.severity])
 
 
-def incident_rows(incidents: Iterable[Incident], *, latest: bool = False) -> list[IncidentRow]:
-    """Each with what it is about; a question per kind of thing, whatever the number of rows."""
+def incident_rows(incidents: Iterable[Incident]) -> list[IncidentRow]:
+    """Each with what it is about, and what was said last of those that are open; a question per kind of thing,
+    whatever the number of rows.
+    """
     rows = {incident.pk: marked(incident) for incident in incidents}
     links = IncidentEpisode.objects.filter(incident__in=rows).values_list("incident_id", "episode__state")
     for incident_id, state, count in links.annotate(count=Count("pk")).order_by():
@@ -95,14 +97,15 @@ def incident_rows(incidents: Iterable[Incident], *, latest: bool = False) -> lis
     roles = IncidentRole.objects.filter(incident__in=rows, role=RoleName.COMMANDER)
     for incident_id, person in roles.values_list("incident_id", "person"):
         rows[incident_id].commander = person
-    if latest:
-        for update in StatusUpdate.objects.filter(incident__in=rows).exclude(text="").order_by("pk"):
+    running = [number for number, row in rows.items() if row.is_open]
+    if running:
+        for update in StatusUpdate.objects.filter(incident__in=running).exclude(text="").order_by("at", "pk"):
             rows[update.incident_id].latest = update
     return list(rows.values())
 
 
 def open_rows() -> list[IncidentRow]:
-    return incident_rows(open_incidents(), latest=True)
+    return incident_rows(open_incidents())
 
 
 # --- one of them -------------------------------------------------------------------------------------
@@ -194,8 +197,8 @@ def incident_page(
     incident: Incident, *, breakers: Mapping[str, BreakerSnapshot], backlog: Mapping[str, Backlog]
 ) -> IncidentPage:
     row = marked(incident)
-    row.alerts = incident.links.count()
     alerts = alert_rows(incident)
+    row.alerts = len(alerts) if len(alerts) < SHOWN_ALERTS else incident.links.count()
     row.firing = sum(alert.episode.state == AlertState.FIRING for alert in alerts)
     things = list(incident.things.all())
     roles = role_rows(incident)
@@ -298,7 +301,7 @@ TONES: Final[Mapping[str, str]] = {
 
 def update_rows(incident: Incident) -> list[UpdateRow]:
     """Newest first."""
-    return [update_row(update) for update in incident.updates.all()[:SHOWN_UPDATES]]
+    return [update_row(update) for update in incident.updates.order_by("-at", "-pk")[:SHOWN_UPDATES]]
 
 
 def update_row(update: StatusUpdate) -> UpdateRow:

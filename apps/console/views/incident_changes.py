@@ -164,6 +164,7 @@ def _new_dialog(ids: list[int], episodes: list[Episode]) -> Dialog:
         consequences=tuple(lines),
         blocked=taken is not None,
         template="console/incident_dialog.html",
+        wide=True,
         extra={"hidden": [("alerts", str(number)) for number in ids]},
     )
 

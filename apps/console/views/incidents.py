@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from apps.console.incident_forms import IncidentFilterForm
 from apps.console.selectors.incident_timeline import BESIDE, suspects_of, timeline_of
-from apps.console.selectors.incidents import incident_page, incident_rows, open_rows
+from apps.console.selectors.incidents import incident_page, incident_rows
 from apps.console.shell import portal_of
 from apps.console.web import actor_of, crumbs, page
 from apps.core.actor import INCIDENTS_READ
@@ -17,7 +17,7 @@ from apps.core.live import live_page
 from apps.core.pagination import parse_cursor
 from apps.incidents.lifecycle import is_open
 from apps.incidents.models import State
-from apps.incidents.selectors import CLOSED, OPEN, IncidentFilters, get_incident, list_incidents
+from apps.incidents.selectors import CLOSED, OPEN, IncidentFilters, get_incident, list_incidents, open_incidents
 from apps.incidents.sweeping import ends_at
 
 PER_PAGE = 50
@@ -36,7 +36,8 @@ def incidents(request: HttpRequest) -> HttpResponse:
     cursor = parse_cursor(request.GET.get("cursor"))
     filters = form.filters() if form.filtered else IncidentFilters(state=CLOSED)
     found = list_incidents(filters, cursor=cursor, limit=PER_PAGE)
-    running = [] if form.filtered or cursor else open_rows()
+    running = [] if form.filtered or cursor else open_incidents()
+    rows = incident_rows([*running, *found.items])
     states = [
         ("", _("All")),
         (OPEN, _("Open")),
@@ -46,8 +47,8 @@ def incidents(request: HttpRequest) -> HttpResponse:
         "form": form,
         "state": form.state,
         "states": states,
-        "running": running,
-        "rows": incident_rows(found.items),
+        "running": rows[: len(running)],
+        "rows": rows[len(running) :],
         "page": found,
         "filtered": form.filtered,
         "kept": {"state": form.state},
