@@ -27,7 +27,7 @@ from apps.core.clock import now
 from apps.outbox.deadletters import services as triage
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
 from tests.audit.trail import note
-from tests.console.rooms import alerts, incidents, postmortems
+from tests.console.rooms import alerts, incidents, postmortems, quiet
 
 ROLES = ("viewer", "operator", "lead", "admin")
 WHO = ("nobody", *ROLES)
@@ -82,7 +82,10 @@ def _shared(other: User) -> dict[str, str]:
         "triage_id": str(Triage.objects.values_list("pk", flat=True).get()),
         "entry_id": str(note(reason="first").pk),
         "episode_id": (alert := alerts.ids())["alert"],
+        "alert_id": alert["alert"],
         "notification_id": alert["notification"],
+        "silence_id": (silent := quiet.ids())["silence"],
+        "window_id": silent["window"],
         "incident_id": (incident := incidents.ids())["incident"],
         "thing_id": incident["thing"],
         "line_id": incident["line"],
