@@ -29,6 +29,9 @@ class Beat:
         return f"{MADE_HERE} {self.why} Every {self.every} s by default."
 
 
+# The clock of the worker says whether a beat has expired. Alerts are looked after by a worker whose clock is an hour
+# wrong as well, and what piles up meanwhile is looks that find nothing to do.
+SKEW: Final = 7200
 MADE_HERE: Final = "Made by opsportal/schedule.py."
 DEFAULT: Final = re.compile(r"Every (\d+) s by default\.$")
 
@@ -36,9 +39,9 @@ SCHEDULE: Final = (
     Beat("outbox.deliver", 1, "delivery", 2, "Looks for messages that are due, should every nudge be lost."),
     Beat("outbox.sweep", 5, "control", 5, "Rescues expired leases, expires and releases messages."),
     Beat("outbox.advance_replays", 1, "control", 2, "Puts the next dead letters of running replays back."),
-    Beat("alerts.process", 5, "control", 5, "Takes in stored posts of alerts, should every nudge be lost."),
+    Beat("alerts.process", 5, "control", SKEW, "Takes in stored posts of alerts, should every nudge be lost."),
     Beat("alerts.reconcile", 60, "control", 60, "Asks each Alertmanager for what its posts never tell."),
-    Beat("alerts.settle", 5, "control", 5, "Resolves alerts that stayed normal, notices sources that fell silent."),
+    Beat("alerts.settle", 5, "control", SKEW, "Resolves alerts that stayed normal, notices sources that fell silent."),
     Beat("incidents.collect", 10, "control", 10, "Fills the timelines of incidents with what happened since."),
     Beat("incidents.sweep", 10, "control", 10, "Opens, grows, reopens and ends incidents by their alerts and rules."),
     Beat("alerts.silences", 5, "control", 5, "Has Alertmanager follow the silences that people want."),
