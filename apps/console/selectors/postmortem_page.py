@@ -56,7 +56,7 @@ def page_of(postmortem: PostMortem, permissions: Iterable[str]) -> dict[str, Any
         "timeline": shown_timeline(facts),
         "suspects": [shown.shown_suspect(one) for one in facts.get("suspects", [])[:SUSPECTS_SHOWN]],
         "culprit": shown.shown_suspect(facts.get("culprit") or {}),
-        "versions": versions,
+        "versions": [shown.shown_version(row) for row in versions],
         "more_versions": postmortem.version - len(versions),
         **_of_state(postmortem, may),
     }

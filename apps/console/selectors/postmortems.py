@@ -253,6 +253,19 @@ _WORDS: Final = {
 
 
 # --- versions -----------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ShownVersion:
+    number: int
+    at: datetime
+    actor: str
+    note: str
+    mark: Mark
+
+
+def shown_version(row: PostMortemVersion) -> ShownVersion:
+    return ShownVersion(row.number, row.at, visible(row.actor), visible(row.note), state_mark(row))
+
+
 Lines = list[tuple[str, str]]
 _SIGNS: Final = {"- ": "del", "+ ": "ins", "  ": "same"}
 

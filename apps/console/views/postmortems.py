@@ -103,8 +103,8 @@ def versions(request: HttpRequest, postmortem_id: int) -> HttpResponse:
     context = {
         "postmortem": found,
         "mark": shown.state_mark(found),
-        "rows": [{"version": row, "mark": shown.state_mark(row)} for row in rows],
-        "after": after,
+        "rows": [shown.shown_version(row) for row in rows],
+        "after": shown.shown_version(after),
         "before": before,
         "numbers": [row.number for row in rows],
         "text_differences": shown.version_differences(before, after) if before else [],
