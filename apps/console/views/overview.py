@@ -31,14 +31,13 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "tiles": board,
         "not_normal": sum(tile.tone != "good" for tile in board),
-        "needs": incident_needs()
-        + needs(
+        "needs": needs(
             board,
             found,
             unfinished,
             portal.vitals,
             may_replay=REPLAYS_RUN in portal.permissions,
-            alerts=alert_needs(portal.vitals, may_work=ALERTS_WORK in portal.permissions),
+            alerts=[*incident_needs(), *alert_needs(portal.vitals, may_work=ALERTS_WORK in portal.permissions)],
         ),
         "gaps": overview_gaps(portal.services),
         "causes": [(cause, cause_label(cause.service, cause.error_class, cause.status_code)) for cause in found],
