@@ -21,13 +21,14 @@ from apps.accounts.people import make_password_link
 from apps.accounts.saved_views import save_view
 from apps.accounts.services import create_key
 from apps.breakers.models import BreakerEvent
+from apps.console.demo.on_call import NAME as SOURCE
 from apps.console.management.commands.seed_demo import seed
 from apps.core.actor import SYSTEM
 from apps.core.clock import now
 from apps.outbox.deadletters import services as triage
 from apps.outbox.models import DeadLetter, Message, Replay, Triage
 from tests.audit.trail import note
-from tests.console.rooms import alerts, incidents, postmortems, quiet
+from tests.console.rooms import alerts, incidents, postmortems, quiet, routing, sources
 
 ROLES = ("viewer", "operator", "lead", "admin")
 WHO = ("nobody", *ROLES)
@@ -94,6 +95,12 @@ def _shared(other: User) -> dict[str, str]:
         "role": "scribe",
         "kind": "service",
         "incident.name": "critical-alert",
+        "source.name": (posted := sources.ids()) and SOURCE,
+        "delivery_id": posted["put_aside"],
+        "refusal_id": posted["refusal"],
+        "rotation.name": (turns := routing.ids()) and "platform",
+        "override_id": turns["override"],
+        "routing.version": turns["routing_version"],
         "person_id": str(other.pk),
         "key_id": str(create_key(name="of-the-table", scopes=["messages:read"], actor=SYSTEM).key.pk),
         "postmortem_id": postmortems.ids()["drafted"],

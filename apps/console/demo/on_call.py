@@ -76,6 +76,7 @@ def _with_on_call(route: dict[str, Any]) -> dict[str, Any]:
 
 def make_rotations(moment: datetime) -> None:
     """Two: one with somebody who stands in tonight, one that begins next week and so has a gap."""
+    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     begins = (moment - timedelta(days=24)).astimezone(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
     people = [{"email": email, "recipient": recipient} for email, recipient in PEOPLE]
     platform = Rotation.objects.create(
@@ -84,8 +85,8 @@ def make_rotations(moment: datetime) -> None:
     RotationOverride.objects.create(
         rotation=platform,
         person="ana@example.com",
-        since=moment - timedelta(hours=3),
-        until=moment + timedelta(hours=5),
+        since=hour - timedelta(hours=3),
+        until=hour + timedelta(hours=5),
         reason="Sari is on a train until the evening",
         created_by="sari@example.com",
     )
@@ -93,8 +94,8 @@ def make_rotations(moment: datetime) -> None:
         rotation=platform,
         person="dewi@example.com",
         recipient="+6281234567810",
-        since=moment + timedelta(days=9),
-        until=moment + timedelta(days=11),
+        since=hour + timedelta(days=9),
+        until=hour + timedelta(days=11),
         reason="Wedding of Budi; Dewi of payments stands in",
         created_by="budi@example.com",
     )

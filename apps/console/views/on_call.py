@@ -170,6 +170,7 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
 @page(ALERTS_READ)
 @require_http_methods(["GET", "POST"])
 def instead(request: HttpRequest, name: str) -> HttpResponse:
+    require(actor_of(request), ALERTS_WORK)
     found = rotation_of(name)
     form = InsteadForm(posted(request), people=_people(found), initial={"until": _later()})
 
@@ -202,6 +203,7 @@ def instead(request: HttpRequest, name: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def hand_over(request: HttpRequest, name: str) -> HttpResponse:
     """From whoever is on call now to somebody who takes turns too."""
+    require(actor_of(request), ALERTS_WORK)
     found = rotation_of(name)
     current = who(found, now())
     others = [email for email in _people(found) if current is None or email != current["email"]]
@@ -240,6 +242,7 @@ def hand_over(request: HttpRequest, name: str) -> HttpResponse:
 @page(ALERTS_READ)
 @require_http_methods(["GET", "POST"])
 def end(request: HttpRequest, name: str, override_id: int) -> HttpResponse:
+    require(actor_of(request), ALERTS_WORK)
     found = rotation_of(name)
     override = found.overrides.filter(pk=override_id).first()
     if override is None:
@@ -264,7 +267,6 @@ def end(request: HttpRequest, name: str, override_id: int) -> HttpResponse:
 
 
 def _asked(request: HttpRequest, form: forms.Form, dialog: Dialog, act: Callable[[], str]) -> HttpResponse:
-    require(actor_of(request), ALERTS_WORK)
     if request.method == "POST" and form.is_valid():
         try:
             return done(request, act(), dialog.back_url)
