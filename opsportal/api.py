@@ -13,6 +13,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 
 from apps.accounts.http import not_authenticated
+from apps.alerts.api import router as alerts_router
 from apps.breakers.api import router as breakers_router
 from apps.breakers.api import stats_router
 from apps.core import context
@@ -84,6 +85,7 @@ api.add_router("/api/v1/services", services_router)
 api.add_router("/api/v1/services", breakers_router)
 api.add_router("/api/v1/templates", templates_router)
 api.add_router("/api/v1/incidents", incidents_router)
+api.add_router("/api/v1/alerts", alerts_router)
 api.add_router("/stats", stats_router)
 
 

@@ -15,6 +15,18 @@ PAGES: dict[str, Rule] = {
     "alert-note": dialog(ALERTS_WORK, text="seen"),
     "alert-wake": button(ALERTS_WORK),
 }
-OPERATIONS: dict[str, str] = {}
+OPERATIONS: dict[str, str] = {
+    "GET /api/v1/alerts": ALERTS_READ,
+    "GET /api/v1/alerts/{alert_id}": ALERTS_READ,
+    "POST /api/v1/alerts/{alert_id}/acknowledge": ALERTS_WORK,
+    "POST /api/v1/alerts/{alert_id}/take-back": ALERTS_WORK,
+    "POST /api/v1/alerts/{alert_id}/assign": ALERTS_WORK,
+    "POST /api/v1/alerts/{alert_id}/note": ALERTS_WORK,
+    "POST /api/v1/alerts/{alert_id}/snooze": ALERTS_WORK,
+}
 # A body is read before the scope is looked at, so it must be one that is understood.
-BODIES: dict[str, object] = {}
+BODIES: dict[str, object] = {
+    "POST /api/v1/alerts/{alert_id}/assign": {"assignee": "ana@example.com"},
+    "POST /api/v1/alerts/{alert_id}/note": {"text": "seen"},
+    "POST /api/v1/alerts/{alert_id}/snooze": {"until": "2100-01-01T00:00:00Z"},
+}
