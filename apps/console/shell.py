@@ -43,6 +43,7 @@ GO: Final = {
     "dead-letters": "d",
     "replays": "r",
     "incidents": "i",
+    "postmortems": "p",
     "templates": "t",
     "audit": "a",
     "settings": "e",
@@ -202,6 +203,7 @@ class Portal:
                 bad=True,
                 means=_("incidents open"),
             ),
+            self._link("postmortems", _("Post-mortems"), "document-magnifying-glass"),
         ]
 
     @property

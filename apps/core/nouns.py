@@ -21,6 +21,7 @@ NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
     "message": lambda n: ngettext("{count} message", "{count} messages", n),
     "open letter": lambda n: ngettext("{count} open letter", "{count} open letters", n),
     "post": lambda n: ngettext("{count} post", "{count} posts", n),
+    "post-mortem": lambda n: ngettext("{count} post-mortem", "{count} post-mortems", n),
     "replay": lambda n: ngettext("{count} replay", "{count} replays", n),
     "row": lambda n: ngettext("{count} row", "{count} rows", n),
     "service": lambda n: ngettext("{count} service", "{count} services", n),
