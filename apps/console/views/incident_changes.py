@@ -276,8 +276,9 @@ def correct(request: HttpRequest, incident_id: int) -> HttpResponse:
     form = CorrectForm(posted(request), initial=given)
 
     def act(data: dict[str, Any]) -> str:
-        # A field for minutes that was not touched must not cut the seconds of what is known.
-        began = data["started_at"] if "started_at" in form.changed_data else None
+        # A field of minutes that was not touched must not cut the seconds of what is known.
+        shown = incident.started_at.replace(second=0, microsecond=0)
+        began = data["started_at"] if data["started_at"] != shown else None
         services.change(
             incident_id=incident_id,
             actor=actor_of(request),
