@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
-from django.utils import timezone
+from django.utils import dateformat, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -96,6 +96,17 @@ class Chart:
         """How a time on the axis is written: with its day when there is more than one."""
         return "j M H:i" if self.ticks[-1] - self.ticks[0] > timedelta(days=1) else "H:i"
 
+    def stretch(self, row: Row) -> str:
+        """``10:00–10:05`` in the reader's zone."""
+        return f"{self._words(row.since)}–{self._words(row.until)}"
+
+    @property
+    def tick_labels(self) -> list[str]:
+        return [self._words(at) for at in self.ticks]
+
+    def _words(self, at: datetime) -> str:
+        return str(dateformat.format(timezone.localtime(at), self.when))
+
     @property
     def has_state(self) -> bool:
         return bool(self.spans)
@@ -122,7 +133,9 @@ class Axis:
 
 
 def charts_of(facts: Mapping[str, Any]) -> list[Chart]:
-    """One for each service that sent or failed, then the dead letters of all of them."""
+    """One for each service that sent or failed, then the dead letters of all of them. What failed hangs below a line,
+    where anything did.
+    """
     series = _mapping(facts.get("series"))
     axis = _axis(series)
     if axis is None:
@@ -158,7 +171,8 @@ def _marks(given: Any, start: datetime, end: datetime) -> tuple[Mark, ...]:
 
 def _of_service(name: str, counts: Sequence[Sequence[int]], states: Any, axis: Axis) -> Chart:
     sent, failed = counts[0], counts[1]
-    top = round_up(max(*sent, *failed))
+    top, both = round_up(max(*sent, *failed)), any(failed)
+    room = HEIGHT / 2 if both else HEIGHT
     spans = _spans(states, axis)
     text = _("{service}: {sent} sent and {failed} failed between {since} and {until}")
     label = text.format(
@@ -173,8 +187,8 @@ def _of_service(name: str, counts: Sequence[Sequence[int]], states: Any, axis: A
         label=label,
         unit=_("deliveries {each}").format(each=axis.unit),
         top=top,
-        both=True,
-        bars=[*_bars(sent, axis, top, HEIGHT / 2, "sent"), *_bars(failed, axis, top, HEIGHT / 2, "failed")],
+        both=both,
+        bars=[*_bars(sent, axis, top, room, "sent"), *_bars(failed, axis, top, room, "failed")],
         spans=[span for _at, _until, _word, span in spans],
         marks=axis.marks,
         columns=(_("Sent"), _("Failed")),

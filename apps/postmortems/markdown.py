@@ -67,7 +67,7 @@ def tokens(text: str) -> list[Token]:
     """What ``text`` says, for the other forms it is written in. Longer text than :data:`LONGEST` is one code block."""
     if len(text) > LONGEST:
         return [Token("code_block", "code", 0, content=visible(text))]
-    return _PARSER.parse(_unified(text))
+    return _PARSER.parse(unified(text))
 
 
 def link_is_safe(url: str) -> bool:
@@ -96,14 +96,15 @@ def _picture(control: str) -> str:
     return chr(0x2400 + number) if number < 0x20 else "\N{REPLACEMENT CHARACTER}"
 
 
-def _unified(text: str) -> str:
+def unified(text: str) -> str:
+    """As it is parsed: line ends are line feeds, nothing is unseen."""
     return visible(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 @lru_cache(maxsize=256)
 def _rendered(text: str, heading: int) -> str:
     if len(text) > LONGEST:
-        return f"<pre>{escape(_unified(text))}</pre>"
+        return f"<pre>{escape(unified(text))}</pre>"
     made = _PARSER.renderer.render(tokens(text), _PARSER.options, {"heading": heading})
     # References such as &#x202E; have become characters meanwhile.
     return nh3.clean(
