@@ -86,8 +86,11 @@ def begin_missing(now: datetime) -> int:
 
 def _locked(*conditions: Q, **more: Any) -> list[Escalation]:
     skip = connection.features.has_select_for_update_skip_locked
-    rows = Escalation.objects.select_for_update(skip_locked=skip, of=("self",)).select_related("episode__source")
-    return list(rows.filter(*conditions, ended_at__isnull=True, **more).order_by("next_at", "pk")[:BATCH])
+    rows = Escalation.objects.select_for_update(skip_locked=skip, of=("self",)).filter(ended_at__isnull=True)
+    held = [row.pk for row in rows.filter(*conditions, **more).order_by("next_at", "pk")[:BATCH]]
+    # Asked again now that they are held: what was acknowledged or ended before that is seen by this sweep.
+    found = Escalation.objects.select_related("episode__source").filter(*conditions, pk__in=held, **more)
+    return list(found.order_by("next_at", "pk"))
 
 
 @transaction.atomic

@@ -35,6 +35,8 @@ def reconcile() -> None:
 def settle() -> None:
     """Resolve what has been normal long enough, and notice sources that fell silent."""
     try:
+        # After an outage posts lie there unread: whoever goes by time alone would page for what is over.
+        process_all()
         conditions.look()
         settle_all()
     finally:
