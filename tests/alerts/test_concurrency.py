@@ -8,12 +8,16 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from apps.alerts.episodes import State
 from apps.alerts.escalating import escalate
 from apps.alerts.models import AlertDelivery, AlertLog, DeliveryState, Episode, Notification
 from apps.alerts.policies import save_routing
 from apps.alerts.processing import process_all
 from apps.alerts.services import create_source
+from apps.alerts.settling import settle_all
+from apps.alerts.work import acknowledge
 from apps.core.actor import SYSTEM
+from apps.core.errors import Conflict
 from apps.outbox.models import Message
 from tests.alerts.conftest import NOON, Sender, after, alert, body
 from tests.conftest import make_service
@@ -88,3 +92,57 @@ def test_four_sweepers_at_once_tell_each_step_once() -> None:
     notes = Notification.objects.values_list("escalation__episode__name", "step")
     assert sorted(notes) == sorted((f"A{n}", step) for n in range(120) for step in (0, 1))
     assert Message.objects.count() == 240
+
+
+@pytest.mark.django_db(transaction=True)
+def test_acknowledgements_race_the_sweep_and_the_end() -> None:
+    """Each step is taken or let go, never both, and what is acknowledged too late reopens nothing."""
+    make_service("slack", channel="slack", settings={"mode": "api", "channel": "#alerts"})
+    steps = [{"after": 0, "notify": ["alerts"]}, {"after": 600, "notify": ["alerts"], "unless": "acknowledged"}]
+    names = [f"A{n}" for n in range(40)]
+    routes = [{"name": name, "match": {"alertname": name}, "steps": steps} for name in names]
+    document = {
+        "targets": {"alerts": {"service": "slack", "recipient": "#alerts"}},
+        "routes": [*routes, {"name": "rest", "steps": steps}],
+    }
+    save_routing(document=document, actor=SYSTEM, reason="test")
+    made = create_source(name="eu1", actor=SYSTEM)
+    sender = Sender(made.source, made.token)
+    sender.tell(body(*map(alert, names)), NOON)
+    escalate(NOON)
+    over = [alert(name, status="resolved", ends=after(minutes=1)) for name in names[30:]]
+    sender.tell(body(*over), after(minutes=1))
+    ids = list(Episode.objects.order_by("pk").values_list("pk", flat=True))
+    conflicts: list[int] = []
+
+    def work(number: int) -> None:
+        try:
+            if number % 3 == 0:
+                escalate(after(seconds=600))
+            elif number % 3 == 1:
+                settle_all(after(minutes=6))
+            else:
+                for episode in ids[number % 5 :: 5]:
+                    _acknowledged(episode, conflicts)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        for job in [pool.submit(work, number) for number in range(15)]:
+            job.result()
+    escalate(after(seconds=601))
+    second = Notification.objects.filter(kind="page", step=1)
+    assert sorted(second.values_list("escalation__episode__name", flat=True)) == sorted(names[:30])
+    for note in second.select_related("escalation__episode"):
+        assert (note.outcome == "queued") == (note.message_id is not None)
+        assert note.escalation.episode.acknowledged_at is not None
+    assert Message.objects.filter(json__contains="step 2 of 2").count() == second.filter(outcome="queued").count()
+    assert not Episode.objects.filter(name__in=names[30:]).exclude(state=State.RESOLVED).exists()
+    assert Episode.objects.filter(acknowledged_at__isnull=False).count() + len(conflicts) == 40
+
+
+def _acknowledged(episode: int, conflicts: list[int]) -> None:
+    try:
+        acknowledge(episode_id=episode, actor=SYSTEM)
+    except Conflict:
+        conflicts.append(episode)

@@ -127,6 +127,32 @@ def test_a_broker_that_is_away_delays_and_loses_nothing(sender: Sender, monkeypa
     assert Episode.objects.get().state == State.FIRING
 
 
+def test_killed_in_the_middle_of_reading_a_body_nothing_of_it_is_half_there(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(sender, body(*[alert(f"A{n}") for n in range(5)]), NOON)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr("apps.alerts.watching.heard", killed)
+        with pytest.raises(SystemExit):
+            process_all()
+    assert (Episode.objects.count(), AlertLog.objects.count()) == (0, 0)
+    assert AlertDelivery.objects.get().state == DeliveryState.STORED
+    process_all()
+    assert (Episode.objects.count(), AlertLog.objects.count()) == (5, 5)
+
+
+def test_the_name_of_a_receiver_is_kept_as_it_came_and_decides_nothing(sender: Sender) -> None:
+    """Alertmanager quotes it as a regular expression."""
+    sender.tell(body(alert(), receiver="ops\\.portal \\(auth\\) \\$1"), NOON)
+    sender.tell(body(alert(), receiver="ops.portal (auth) $1"), after(minutes=1))
+    assert AlertDelivery.objects.order_by("pk")[0].receiver == "ops\\.portal \\(auth\\) \\$1"
+    assert Episode.objects.count() == 1
+
+
 # --- state --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("second", "same"), [(299, True), (301, False)])
 def test_what_fires_again_is_judged_by_the_clock_and_not_by_when_a_sweep_came(

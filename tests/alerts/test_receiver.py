@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 from unittest import mock
 
 import pytest
@@ -43,9 +44,7 @@ def test_the_name_a_sender_has_for_this_machine_does_not_matter(sender: Sender, 
     assert sender.post(body(alert()), Host=host).status_code == 200
 
 
-def test_a_refusal_for_want_of_a_slash_a_session_or_https_is_never_a_redirect(
-    sender: Sender, settings: object
-) -> None:
+def test_a_refusal_for_want_of_a_slash_a_session_or_https_is_never_a_redirect(sender: Sender, settings: object) -> None:
     settings.SECURE_SSL_REDIRECT = True  # type: ignore[attr-defined]
     for path in ("/webhooks/alertmanager", "/webhooks/alertmanager/"):
         for token in ("", "Bearer wrong"):
@@ -118,3 +117,13 @@ def test_a_database_that_is_away_is_503_and_nothing_else(sender: Sender) -> None
 def test_only_post(sender: Sender) -> None:
     for method in ("get", "put", "delete", "head"):
         assert getattr(Client(), method)("/webhooks/alertmanager").status_code == 405
+
+
+def test_a_body_in_chunks_is_read(sender: Sender) -> None:
+    """A proxy that does not wait for the whole body sends no length; the server puts the chunks together."""
+    content = body(alert())
+    environ = {"wsgi.input": io.BytesIO(content), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    headers = {"Authorization": f"Bearer {sender.token}", "Transfer-Encoding": "chunked"}
+    answer = Client().generic("POST", "/webhooks/alertmanager", headers=headers, **environ)
+    assert answer.status_code == 200
+    assert bytes(AlertDelivery.objects.get().body) == content
