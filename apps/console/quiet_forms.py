@@ -122,6 +122,12 @@ class MaintenanceForm(EndForm, ReasonForm):
         label=gettext_lazy("Begins"), required=False, help_text=gettext_lazy("Empty: now. In your time zone.")
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The first field has the focus.
+        self.fields["reason"].widget.attrs.pop("autofocus", None)
+        self.fields["match"].widget.attrs["autofocus"] = True
+
     def window(self) -> tuple[datetime | None, datetime]:
         begins: datetime | None = self.cleaned_data.get("begins")
         return begins, self.ends_at(max(begins, now()) if begins else None)

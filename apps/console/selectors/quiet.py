@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.alerts import maintenance, silencing
 from apps.alerts.episodes import OPEN_STATES, State
-from apps.alerts.models import AlertSource, Episode, Escalation, Maintenance, Silence, SourceKind
+from apps.alerts.models import AlertSource, Episode, Escalation, Maintenance, Silence, SilenceState, SourceKind
 from apps.alerts.shown import visible_line
 from apps.console.marks import Mark
 from apps.console.selectors.alerts_story import page_of
@@ -31,6 +31,7 @@ SILENCE: Final[Mapping[str, Mark]] = {
     "expired": Mark("unknown", _("Over")),
     "failed": Mark("bad", _("Not silent")),
 }
+NOT_YET: Final = Mark("warning", _("Not yet silent"))
 RUNNING: Final = Mark("warning", _("In force"))
 COMING: Final = Mark("info", _("To come"))
 OVER: Final = Mark("unknown", _("Over"))
@@ -147,7 +148,7 @@ def _silence(silence: Silence) -> SilenceRow:
     labels = ", ".join(f"{each['name']}={each['value']}" for each in silence.matchers if each["name"] != "alertname")
     return SilenceRow(
         silence,
-        SILENCE[silence.state],
+        NOT_YET if silence.problem and silence.state == SilenceState.WANTED else SILENCE[silence.state],
         visible_line(episode.name, 120),
         visible_line(labels, 200),
         page_of("alert", episode.pk),
