@@ -68,8 +68,9 @@ def acknowledge(
     changes = dict(zip(ACKNOWLEDGEMENT, (now, str(actor)[:200], until), strict=True))
     outcome = _change(rows, now, actor, "alert.acknowledged", changes, why_not, reason, until=_text(until))
     _tell_acknowledged(outcome.done, str(actor), now)
-    for episode_id in outcome.done if silence_until is not None else ():
-        silence(episode_id=episode_id, actor=actor, until=silence_until, reason=reason or "Acknowledged")
+    if silence_until is not None:
+        for episode_id in outcome.done:
+            silence(episode_id=episode_id, actor=actor, until=silence_until, reason=reason or "Acknowledged")
     return outcome
 
 

@@ -67,7 +67,7 @@ class EpisodePage:
     so many episodes were looked through, down to the id ``down_to``.
     """
 
-    items: list[Episode]
+    items: Sequence[Episode]
     next_cursor: str | None
     newer: int = 0
     looked: int = 0
@@ -172,7 +172,7 @@ def _open_page(filters: EpisodeFilters, *, now: datetime, cursor: str, limit: in
         rows = rows.filter(Q(rank__gt=rank) | Q(rank=rank, pk__lt=pk))
     found = list(rows.select_related("escalation").order_by("rank", "-pk")[: limit + 1])
     items = found[:limit]
-    more = f"{items[-1].rank}-{items[-1].pk}" if len(found) > limit else None  # type: ignore[attr-defined]
+    more = f"{items[-1].rank}-{items[-1].pk}" if len(found) > limit else None
     return EpisodePage(items, more, newer)
 
 
@@ -288,7 +288,7 @@ def unacknowledged(now: datetime, limit: int) -> tuple[int, list[Episode]]:
     )
     ranked = rows.annotate(rank=severity_rank(), quiet=quiet, total=Window(Count("pk")))
     found = list(ranked.select_related("escalation").order_by("quiet", "rank", "-pk")[:limit])
-    return (found[0].total if found else 0), [episode for episode in found if not episode.quiet]  # type: ignore[attr-defined]
+    return (found[0].total if found else 0), [episode for episode in found if not episode.quiet]
 
 
 def chosen_ids(filters: EpisodeFilters, *, now: datetime) -> list[int]:

@@ -266,9 +266,12 @@ class AcknowledgeForm(forms.Form):
 class AlertSnoozeForm(SnoozeForm):
     """Until when nobody is told."""
 
-    CHOICES = tuple(choice for choice in SnoozeForm.CHOICES if choice[0] != "wake")
-
-    snooze = forms.ChoiceField(label=gettext_lazy("For how long"), choices=CHOICES, initial="1", widget=DurationSelect)
+    snooze = forms.ChoiceField(
+        label=gettext_lazy("For how long"),
+        choices=[choice for choice in SnoozeForm.CHOICES if choice[0] != "wake"],
+        initial="1",
+        widget=DurationSelect,
+    )
     reason = forms.CharField(
         label=gettext_lazy("Why (optional)"), max_length=MAX_REASON, required=False, widget=text_input()
     )

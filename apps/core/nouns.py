@@ -14,6 +14,7 @@ NOUNS: Final[Mapping[str, Callable[[int], str]]] = {
     "attempt": lambda n: ngettext("{count} attempt", "{count} attempts", n),
     "cause": lambda n: ngettext("{count} cause", "{count} causes", n),
     "chosen letter": lambda n: ngettext("{count} chosen letter", "{count} chosen letters", n),
+    "action item": lambda n: ngettext("{count} action item", "{count} action items", n),
     "dead letter": lambda n: ngettext("{count} dead letter", "{count} dead letters", n),
     "entry": lambda n: ngettext("{count} entry", "{count} entries", n),
     "incident": lambda n: ngettext("{count} incident", "{count} incidents", n),

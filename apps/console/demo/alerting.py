@@ -128,7 +128,6 @@ def _alerts(moment: datetime) -> list[Made]:
                 "flapping": True,
                 "fired_again": 3,
                 "refired": [at(back).isoformat() for back in (42, 27, 14)],
-                "last_fired_at": at(3),
             },
         ),
         Made(
@@ -225,7 +224,8 @@ class _Night:
     def _episode(self, made: Made, labels: dict[str, str], began: datetime) -> Episode:
         mark = fingerprint_of(labels)
         service = labels.get("service", "")
-        given: dict[str, Any] = {"last_fired_at": began, **made.facts}
+        heard = [minutes for minutes, verdict in made.verdicts if verdict in ("repeated", "refired", "flapped")]
+        given: dict[str, Any] = {"last_fired_at": self.at(min(heard)) if heard else began, **made.facts}
         episode = Episode.objects.create(
             source_id=made.source,
             fingerprint=mark,

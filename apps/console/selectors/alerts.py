@@ -88,7 +88,7 @@ def tags_of(episode: Episode, life: Source, now: datetime) -> list[Tag]:
     if _is_outranked(episode):
         means = _("The same condition fires with a higher severity, and that one pages.")
         found.append(Tag(Mark("unknown", _("OUTRANKED")), means))
-    if episode.inferred:
+    if episode.inferred and episode.state in OPEN_STATES:
         means = _("Nobody said that it ended: its Alertmanager does not know it any more.")
         found.append(Tag(Mark("unknown", _("INFERRED")), means))
     if episode.state in OPEN_STATES and episode.snoozed_until is not None and episode.snoozed_until > now:
@@ -151,7 +151,7 @@ def ahead_of(episode: Episode, now: datetime) -> Ahead | None:
         return Ahead(hold=_("Its route is looked up within seconds."))
     steps = running.policy["route"]["steps"]
     if running.step >= len(steps):
-        return Ahead(steps=len(steps), hold=_("Everybody on its route was told."))
+        return Ahead(steps=len(steps), hold=_("Everybody was told."))
     acknowledged = is_acknowledged(episode, now)
     left = [
         number
@@ -261,7 +261,8 @@ def _telling(labels: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def held_and_lacked(episode: Episode) -> tuple[list[str], list[str], list[str]]:
     """What the resolution stands on, what it lacks, and both together."""
-    held, lacked = [], []
+    held: list[str] = []
+    lacked: list[str] = []
     for word, holds in episode.proof:
         words = PROOFS.get(str(word), (str(word), str(word)))
         (held if holds else lacked).append(str(words[0] if holds else words[1]))

@@ -111,5 +111,5 @@ def whole_filters(request: HttpRequest, given: QueryDict, sources: list[str]) ->
     fields = QueryDict(mutable=True)
     for name in ("state", *FILTERS):
         if WHOLE_PREFIX + name in given:
-            fields[name] = given[WHOLE_PREFIX + name]
+            fields[name] = given.get(WHOLE_PREFIX + name, "")
     return filter_form(request, fields, sources).filters()

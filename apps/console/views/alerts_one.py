@@ -29,7 +29,11 @@ def alert(request: HttpRequest, episode_id: int) -> HttpResponse:
         "me": str(actor_of(request)),
         "moment": moment,
         "asleep": found.episode.snoozed_until is not None and found.episode.snoozed_until > moment,
-        "gaps": [gap for gap in shown_gaps(portal_of(request).services) if found.running is not None and gap.route == found.running.route],
+        "gaps": [
+            gap
+            for gap in shown_gaps(portal_of(request).services)
+            if found.running is not None and gap.route == found.running.route
+        ],
         "incidents": [(link.incident, page_of("incident", link.incident_id)) for link in found.incidents],
         "overdue": [(each, page_of("post-mortem", each.item.postmortem_id)) for each in found.overdue],
         "service": _service(request, found),
