@@ -21,8 +21,9 @@ from apps.incidents.timeline.words import kind_of, many_of, text_of, title_of, t
 PAGE: Final = 200
 # What is counted by the minute: its time is the beginning of that minute.
 PER_MINUTE: Final = ("failures", "dead_letters")
-# So many like lines in a row are one that unfolds.
+# So many like lines in a row are one that unfolds; of counts two are enough.
 RUN: Final = 3
+RUN_OF_COUNTS: Final = 2
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -266,10 +267,8 @@ def _foldable(line: Line) -> bool:
 
 
 def _key(line: Line) -> tuple[Any, ...]:
-    detail = line.detail
-    about = (detail.get("cause"), detail.get("error_class")) if line.what == "dead_letters" else (detail.get("target"),)
     service = line.service if line.precision == "minute" or line.source == "breakers" else ""
-    return (line.what, service, line.hidden, line.tone, *about)
+    return (line.what, service, line.hidden, line.tone, line.detail.get("target"))
 
 
 def _by_kind(run: Sequence[Line]) -> list[Row]:
@@ -278,14 +277,14 @@ def _by_kind(run: Sequence[Line]) -> list[Row]:
         groups.setdefault(_key(line), []).append(line)
     rows: list[Row] = []
     for lines_of in groups.values():
-        rows += [_fold(lines_of)] if len(lines_of) >= RUN else lines_of
+        enough = RUN_OF_COUNTS if lines_of[0].precision == "minute" else RUN
+        rows += [_fold(lines_of)] if len(lines_of) >= enough else lines_of
     return rows
 
 
 def _fold(run: list[Line]) -> Fold:
-    count = sum(int(line.detail.get("count") or 0) for line in run)
     times = [line.at for line in run]
-    title = many_of(run[0].what, run[0].detail, len(run), count)
+    title = many_of(run[0].what, [line.detail for line in run])
     return Fold(lines=run, title=title, since=min(times), until=max(times))
 
 

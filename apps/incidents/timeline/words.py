@@ -5,6 +5,7 @@ What is stored is the kind and its detail; a kind nobody knows (of a newer relea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from apps.incidents.timeline.words_alerts import ALERTS, page_tone, worked, worked_text
@@ -37,6 +38,6 @@ def text_of(what: str, detail: Detail) -> str:
     return kind_of(what).text(detail)
 
 
-def many_of(what: str, detail: Detail, lines: int, count: int) -> str:
+def many_of(what: str, details: Sequence[Detail]) -> str:
     many = kind_of(what).many
-    return many(detail, lines, count) if many else ""
+    return many(details) if many else ""

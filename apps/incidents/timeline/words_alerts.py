@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,20 +43,22 @@ def _heard_when_over(detail: Detail) -> str:
     return _("{alert} was heard of when it was over").format(**_alert(detail))
 
 
-def _many_fired(detail: Detail, lines: int, count: int) -> str:
-    return ngettext("{n} alert fires", "{n} alerts fire", lines).format(n=human.number(lines))
+def _many_fired(details: Sequence[Detail]) -> str:
+    return ngettext("{n} alert fires", "{n} alerts fire", len(details)).format(n=human.number(len(details)))
 
 
-def _many_again(detail: Detail, lines: int, count: int) -> str:
-    return ngettext("{n} alert fires again", "{n} alerts fire again", lines).format(n=human.number(lines))
+def _many_again(details: Sequence[Detail]) -> str:
+    return ngettext("{n} alert fires again", "{n} alerts fire again", len(details)).format(n=human.number(len(details)))
 
 
-def _many_normal(detail: Detail, lines: int, count: int) -> str:
-    return ngettext("{n} alert is normal", "{n} alerts are normal", lines).format(n=human.number(lines))
+def _many_normal(details: Sequence[Detail]) -> str:
+    return ngettext("{n} alert is normal", "{n} alerts are normal", len(details)).format(n=human.number(len(details)))
 
 
-def _many_resolved(detail: Detail, lines: int, count: int) -> str:
-    return ngettext("{n} alert is resolved", "{n} alerts are resolved", lines).format(n=human.number(lines))
+def _many_resolved(details: Sequence[Detail]) -> str:
+    return ngettext("{n} alert is resolved", "{n} alerts are resolved", len(details)).format(
+        n=human.number(len(details))
+    )
 
 
 PROOF: Final[Mapping[str, tuple[Any, Any]]] = {
@@ -92,14 +94,14 @@ def _told_resolved(detail: Detail) -> str:
     return text.format(target=detail.get("target", ""), alert=detail.get("alert", ""))
 
 
-def _many_paged(detail: Detail, lines: int, count: int) -> str:
-    text = ngettext("{n} page to {target}", "{n} pages to {target}", lines)
-    return text.format(n=human.number(lines), target=detail.get("target", ""))
+def _many_paged(details: Sequence[Detail]) -> str:
+    text = ngettext("{n} page to {target}", "{n} pages to {target}", len(details))
+    return text.format(n=human.number(len(details)), target=details[0].get("target", ""))
 
 
-def _many_told(detail: Detail, lines: int, count: int) -> str:
-    text = ngettext("Told {target} that {n} alert is over", "Told {target} that {n} alerts are over", lines)
-    return text.format(n=human.number(lines), target=detail.get("target", ""))
+def _many_told(details: Sequence[Detail]) -> str:
+    text = ngettext("Told {target} that {n} alert is over", "Told {target} that {n} alerts are over", len(details))
+    return text.format(n=human.number(len(details)), target=details[0].get("target", ""))
 
 
 def _page_text(detail: Detail) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,14 @@ def nothing(detail: Detail) -> str:
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``tone`` is good, warning, bad, unknown, info or empty. ``many`` is the title of a run of such lines, from the
-    detail of the first, the number of lines and the sum of their counts; a kind without one is never folded.
+    detail of each; a kind without one is never folded.
     """
 
     icon: str
     tone: str
     title: Words
     text: Words = nothing
-    many: Callable[[Detail, int, int], str] | None = None
+    many: Callable[[Sequence[Detail]], str] | None = None
 
 
 def reason(detail: Detail) -> str:

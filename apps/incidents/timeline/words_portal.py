@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -25,8 +26,8 @@ def _evidence(detail: Detail) -> str:
         return ""
 
 
-def _many_of(pattern: Any) -> Callable[[Detail, int, int], str]:
-    return lambda detail, lines, count: str(pattern).format(service=detail.get("service", ""), n=human.number(lines))
+def _many_of(pattern: Any) -> Callable[[Sequence[Detail]], str]:
+    return lambda details: str(pattern).format(service=details[0].get("service", ""), n=human.number(len(details)))
 
 
 # --- messages -------------------------------------------------------------------------------------
@@ -46,8 +47,12 @@ def _failures_text(detail: Detail) -> str:
     return " · ".join(parts)
 
 
-def _many_failures(detail: Detail, lines: int, count: int) -> str:
-    return _failures({**detail, "count": count})
+def _many_failures(details: Sequence[Detail]) -> str:
+    return _failures({**details[0], "count": _sum(details)})
+
+
+def _sum(details: Sequence[Detail]) -> int:
+    return sum(int(detail.get("count") or 0) for detail in details)
 
 
 def _died(detail: Detail) -> str:
@@ -69,8 +74,18 @@ def _cause(detail: Detail) -> str:
     return f"{words} ({status})" if status else words
 
 
-def _many_died(detail: Detail, lines: int, count: int) -> str:
-    return _died({**detail, "count": count})
+def _many_died(details: Sequence[Detail]) -> str:
+    """The causes that took most, and how many others there are."""
+    by_cause: Counter[str] = Counter()
+    for detail in details:
+        by_cause[_("others") if "causes" in detail else _cause(detail)] += int(detail.get("count") or 0)
+    count, named = sum(by_cause.values()), by_cause.most_common(CAUSES_NAMED)
+    causes = ", ".join(f"{name} ×{human.number(letters)}" if len(by_cause) > 1 else name for name, letters in named)
+    more = len(by_cause) - len(named)
+    if more:
+        causes += ", " + ngettext("{count} other cause", "{count} other causes", more).format(count=more)
+    text = ngettext("{n} message to {service} died: {cause}", "{n} messages to {service} died: {cause}", count)
+    return text.format(n=human.number(count), service=details[0].get("service", ""), cause=causes)
 
 
 def _replay_started(detail: Detail) -> str:
@@ -134,6 +149,7 @@ def _template(pattern: Any) -> Callable[[Detail], str]:
     return lambda detail: str(pattern).format(template=detail.get("template", ""), version=detail.get("version") or "")
 
 
+CAUSES_NAMED: Final = 3
 PORTAL: Final[dict[str, Kind]] = {
     "breaker_opened": Kind("bolt", "bad", _breaker(gettext_lazy("The breaker of {service} opened")), _evidence),
     "breaker_reopened": Kind(
