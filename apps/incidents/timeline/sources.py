@@ -4,7 +4,7 @@ A new kind joins by one call of :func:`register` in the ``ready`` of its app (do
 
     register(Source("deployments", _("Deployments"), "rocket-launch", deployments, context=True))
 
-and by its words in :data:`apps.incidents.timeline.words.KINDS`.
+and by its words in :data:`apps.incidents.timeline.words_kind.KINDS`.
 """
 
 from __future__ import annotations

@@ -6,14 +6,13 @@ What is stored is the kind and its detail; a kind nobody knows (of a newer relea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from apps.incidents.timeline.words_alerts import ALERTS, page_tone, worked, worked_text
 from apps.incidents.timeline.words_incident import INCIDENT
-from apps.incidents.timeline.words_kind import Detail, Kind
+from apps.incidents.timeline.words_kind import KINDS, Detail, Kind
 from apps.incidents.timeline.words_portal import PORTAL
 
-KINDS: Final[dict[str, Kind]] = {**ALERTS, **PORTAL, **INCIDENT}
+KINDS.update({**ALERTS, **PORTAL, **INCIDENT})
 
 
 def kind_of(what: str) -> Kind:

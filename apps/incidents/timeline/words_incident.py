@@ -9,8 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.incidents.models import RoleName, Severity, State
-from apps.incidents.timeline.words_kind import Detail, Kind, reason, said
-from apps.incidents.timeline.words_portal import PORTAL
+from apps.incidents.timeline.words_kind import KINDS, Detail, Kind, reason, said
 
 
 def _update(text: Any) -> Callable[[Detail], str]:
@@ -58,7 +57,7 @@ def _title_of(detail: Detail) -> str:
 
 def culprit_title(culprit: Detail) -> str:
     """Of what was named the cause, in the reader's language where its kind is known."""
-    kind = PORTAL.get(str(culprit.get("what", "")))
+    kind = KINDS.get(str(culprit.get("what", "")))
     return kind.title(culprit.get("detail") or {}) if kind else str(culprit.get("title", ""))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Detail = Mapping[str, Any]
 Words = Callable[[Detail], str]
@@ -25,6 +25,10 @@ class Kind:
     title: Words
     text: Words = nothing
     many: Callable[[Sequence[Detail]], str] | None = None
+
+
+# Every kind there is, by the name that is stored; filled by apps.incidents.timeline.words, and by who adds a source.
+KINDS: Final[dict[str, Kind]] = {}
 
 
 def reason(detail: Detail) -> str:
