@@ -88,9 +88,7 @@ class RotationForm(forms.Form):
         input_formats=["%H:%M", "%H:%M:%S"],
         widget=forms.TimeInput(attrs={"class": "input", "type": "time"}, format="%H:%M"),
     )
-    zone = ZoneField(
-        label=_("Time zone of the hand-over"), help_text=_("Summer time moves no hand-over. Empty: UTC.")
-    )
+    zone = ZoneField(label=_("Time zone of the hand-over"), help_text=_("Summer time moves no hand-over. Empty: UTC."))
     first_day = forms.DateField(
         label=_("The first of them begins on"),
         input_formats=["%Y-%m-%d"],
