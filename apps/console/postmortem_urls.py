@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from apps.console.views import action_items, postmortem_export, postmortems
 from apps.console.views import postmortem_changes as changes
-from apps.console.views import postmortems
 
 urlpatterns: list[URLPattern] = [
     path("post-mortems", postmortems.postmortems, name="postmortems"),
@@ -21,4 +21,13 @@ urlpatterns: list[URLPattern] = [
     path("post-mortems/<int:postmortem_id>/reopen", changes.reopen, name="postmortem-reopen"),
     path("post-mortems/<int:postmortem_id>/accept", changes.accept, name="postmortem-accept"),
     path("post-mortems/<int:postmortem_id>/dismiss", changes.dismiss, name="postmortem-dismiss"),
+    path("post-mortems/<int:postmortem_id>/export.<str:form>", postmortem_export.export, name="postmortem-export"),
+    path("post-mortems/<int:postmortem_id>/push", postmortem_export.push, name="postmortem-push"),
+    path("post-mortems/<int:postmortem_id>/items/new", action_items.new, name="action-item-new"),
+    path("action-items", action_items.action_items, name="action-items"),
+    path("action-items/<int:item_id>", action_items.action_item, name="action-item"),
+    path("action-items/<int:item_id>/edit", action_items.edit, name="action-item-edit"),
+    path("action-items/<int:item_id>/done", action_items.finish, name="action-item-done"),
+    path("action-items/<int:item_id>/drop", action_items.drop, name="action-item-drop"),
+    path("action-items/<int:item_id>/reopen", action_items.reopen, name="action-item-reopen"),
 ]

@@ -104,6 +104,8 @@ def _shared(other: User) -> dict[str, str]:
         "person_id": str(other.pk),
         "key_id": str(create_key(name="of-the-table", scopes=["messages:read"], actor=SYSTEM).key.pk),
         "postmortem_id": postmortems.ids()["drafted"],
+        "item_id": postmortems.ids()["item"],
+        "form": "md",
         "token": make_password_link(email=OTHER, actor=SYSTEM).token,
     }
 

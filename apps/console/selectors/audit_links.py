@@ -23,6 +23,7 @@ PAGES: Final[Mapping[str, str]] = {
     "replay ": "replay",
     "triage ": "triage",
     "alert:": "alert",
+    "actionitem:": "action-item",
     "alertsource:": "source",
     "alertdelivery:": "alert-delivery",
     "routing:": "routing-version",

@@ -9,8 +9,10 @@ from typing import Any, Final
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.console.selectors import postmortems as shown
+from apps.console.selectors.action_items import items_context
 from apps.console.selectors.postmortem_lines import shown_timeline
 from apps.core.actor import INCIDENTS_WORK, POSTMORTEMS_PUBLISH
 from apps.postmortems.charts import charts_of
@@ -20,6 +22,11 @@ from apps.postmortems.publishing import problems_of
 from apps.postmortems.selectors import versions_of
 
 VERSIONS_SHOWN: Final = 8
+EXPORTS: Final = {
+    "pdf": gettext_lazy("Download as PDF"),
+    "html": gettext_lazy("Download as HTML"),
+    "md": gettext_lazy("Download as Markdown"),
+}
 SUSPECTS_SHOWN: Final = 3
 
 
@@ -47,7 +54,7 @@ def page_of(postmortem: PostMortem, permissions: Iterable[str]) -> dict[str, Any
         "first": by_key.get("summary"),
         "sections": [section for section in sections if section.key not in ("summary", "no_items")],
         "no_items": by_key.get("no_items"),
-        "items": [shown.row_of_item(item) for item in postmortem.items.all()],
+        **items_context(postmortem),
         "figures": shown.shown_figures(facts),
         "since": shown.time_of(facts.get("span", {}).get("from")),
         "until": shown.time_of(facts.get("span", {}).get("to")),
@@ -102,5 +109,9 @@ def _other_actions(postmortem: PostMortem, may: frozenset[str]) -> Iterable[Acti
         yield Action(_("Make it a draft again…"), _url("postmortem-withdraw", postmortem), "arrow-uturn-left")
     if postmortem.state == State.PUBLISHED and POSTMORTEMS_PUBLISH in may:
         yield Action(_("Open it again…"), _url("postmortem-reopen", postmortem), "lock-open")
+    if INCIDENTS_WORK in may:
+        yield Action(_("Push to an issue tracker…"), reverse("postmortem-push", args=[postmortem.pk]), "arrow-up-tray")
+    for form, words in EXPORTS.items():
+        yield Action(words, reverse("postmortem-export", args=[postmortem.pk, form]), "arrow-down-tray", dialog=False)
     versions = reverse("postmortem-versions", args=[postmortem.pk])
     yield Action(_("Versions"), versions, "clock", dialog=False)

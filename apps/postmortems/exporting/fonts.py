@@ -26,6 +26,7 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)
 BODY: Final = "body"
 MONO: Final = "mono"
 SYMBOLS: Final = "symbols"
+LEAD: Final = "\N{NO-BREAK SPACE}"
 # Family and style -> name in the package: FiraGO (Latin, Greek, Cyrillic, Arabic, Hebrew, Thai, Georgian, Devanagari),
 # Cascadia Mono, Noto Sans Symbols 2.
 FONTS: Final[Mapping[tuple[str, str], str]] = {
@@ -43,9 +44,10 @@ _SHAPED_TO: Final = 0x1FFF
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The characters that can be shown at all, and those that can be within code."""
+    """The characters that can be shown at all, those of the body's own font, and those of code's."""
 
     all: frozenset[int]
+    body: frozenset[int]
     mono: frozenset[int]
 
 
@@ -61,7 +63,7 @@ def load(pdf: FPDF, folder: Path) -> Known:
     others = [each[name] for name in (SYMBOLS, *more)]
     # What the body lacks in one of its styles is looked for in the others, so all of them must have it.
     body = frozenset.intersection(*(each[family + style] for family, style in FONTS if family == BODY))
-    return Known(frozenset().union(body, each[MONO], *others), frozenset().union(each[MONO], *others))
+    return Known(frozenset().union(body, each[MONO], *others), body, each[MONO])
 
 
 def _added(pdf: FPDF, name: str, path: str) -> str:
@@ -81,6 +83,13 @@ def shown(text: str, known: frozenset[int]) -> str:
     """``text`` with what no font has written out: a symbol by its name, a letter by its number."""
     plain = visible(text).replace("\t", "    ")
     return "".join(c if c == "\n" or ord(c) in known else _instead(c) for c in plain)
+
+
+def led(text: str, known: Known) -> str:
+    """With a space before a sign of another font: fpdf2 takes the font of the first letter it writes after a
+    change of fonts for the one that was set.
+    """
+    return LEAD + text if text and text[0] != "\n" and ord(text[0]) not in known.body else text
 
 
 def needs_shaping(text: str) -> bool:

@@ -57,7 +57,7 @@ class Writer:
 
     def shown(self, text: str) -> str:
         """As it can be written; the shaper is only asked where a script needs it, it takes ten times as long."""
-        found = fonts.shown(text, self._known.all)
+        found = fonts.led(fonts.shown(text, self._known.all), self._known)
         self.sheet.set_text_shaping(fonts.needs_shaping(found), direction="ltr")
         return found
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from apps.postmortems.models import PostMortem
+from apps.postmortems.models import ActionItem, PostMortem
 
 PAGES: tuple[str, ...] = (
     "/post-mortems",
@@ -9,6 +9,9 @@ PAGES: tuple[str, ...] = (
     "/post-mortems/{drafted}",
     "/post-mortems/{published}/versions",
     "/post-mortems/{published}/versions?version=4&against=1",
+    "/action-items",
+    "/action-items?state=all&owner=me&q=nothing-like-it",
+    "/action-items/{item}",
 )
 # The least role that may open it.
 DIALOGS: dict[str, str] = {
@@ -19,6 +22,10 @@ DIALOGS: dict[str, str] = {
     "/post-mortems/{drafted}/dismiss": "operator",
     "/post-mortems/{published}/reopen": "lead",
     "/post-mortems/{published}/versions/1/restore": "operator",
+    "/post-mortems/{published}/items/new": "operator",
+    "/post-mortems/{published}/push": "operator",
+    "/action-items/{item}/edit": "operator",
+    "/action-items/{item}/drop": "operator",
 }
 POSTS: tuple[str, ...] = (
     "/post-mortems/new",
@@ -31,6 +38,12 @@ POSTS: tuple[str, ...] = (
     "/post-mortems/{drafted}/dismiss",
     "/post-mortems/{published}/reopen",
     "/post-mortems/{published}/versions/1/restore",
+    "/post-mortems/{published}/items/new",
+    "/post-mortems/{published}/push",
+    "/action-items/{item}/edit",
+    "/action-items/{item}/done",
+    "/action-items/{item}/drop",
+    "/action-items/{item}/reopen",
 )
 
 
@@ -38,4 +51,6 @@ def ids() -> dict[str, str]:
     """The ids pages are tried with."""
     published = PostMortem.objects.filter(state="published").order_by("pk").first()
     drafted = PostMortem.objects.filter(state="draft").order_by("pk").first()
-    return {"published": str(published and published.pk), "drafted": str(drafted and drafted.pk)}
+    item = ActionItem.objects.filter(state="open").order_by("pk").first()
+    found = {"published": published, "drafted": drafted, "item": item}
+    return {name: str(row and row.pk) for name, row in found.items()}

@@ -17,6 +17,15 @@ PAGES: dict[str, Rule] = {
     "postmortem-reopen": dialog(POSTMORTEMS_PUBLISH),
     "postmortem-accept": dialog(INCIDENTS_WORK),
     "postmortem-dismiss": dialog(INCIDENTS_WORK),
+    "postmortem-export": look(INCIDENTS_READ),
+    "postmortem-push": dialog(INCIDENTS_WORK),
+    "action-items": look(INCIDENTS_READ),
+    "action-item": look(INCIDENTS_READ),
+    "action-item-new": dialog(INCIDENTS_WORK),
+    "action-item-edit": dialog(INCIDENTS_WORK),
+    "action-item-drop": dialog(INCIDENTS_WORK),
+    "action-item-done": button(INCIDENTS_WORK),
+    "action-item-reopen": button(INCIDENTS_WORK),
 }
 OPERATIONS: dict[str, str] = {}
 # A body is read before the scope is looked at, so it must be one that is understood.
