@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection
 
-from apps.alerts import work
+from apps.alerts import storming, work
 from apps.alerts.escalating import escalate
 from apps.alerts.models import Episode, Notification, Storm
+from apps.alerts.services import create_source
 from apps.alerts.settling import settle_all
 from apps.core.actor import SYSTEM
 from apps.outbox.models import Message
@@ -119,3 +122,41 @@ def test_whoever_acknowledged_is_not_counted_in(sender: Sender) -> None:
     escalate(after(minutes=10))
     assert len(sent()) - before == 5 * 2
     assert Notification.objects.filter(step=1, outcome="skipped").count() == 30
+
+
+def test_killed_between_gathering_and_telling(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    sender.tell(many(0, 20), NOON)
+    with monkeypatch.context() as patch:
+        patch.setattr(storming, "go_on", killed)
+        with pytest.raises(KeyboardInterrupt):
+            escalate(NOON)
+    assert sent() == []
+    escalate(after(seconds=5))
+    escalate(after(seconds=10))
+    assert sent() == [("pagerduty", ""), ("slack", "#alerts")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_sweepers_at_once_open_one_storm() -> None:
+    made = create_source(name="eu2", actor=SYSTEM)
+    Sender(made.source, made.token).tell(many(0, 300), NOON)
+
+    def sweep(_: int) -> None:
+        try:
+            for second in range(0, 30, 5):
+                escalate(after(seconds=second))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for sweeper in [pool.submit(sweep, number) for number in range(4)]:
+            sweeper.result()
+    escalate(after(minutes=3))
+    storm = Storm.objects.get()
+    assert (storm.alerts, storm.told_alerts) == (300, 300)
+    assert Notification.objects.filter(message_id__isnull=False).count() == 600
+    # One message for each target, and at most one update of each.
+    assert len(sent()) in (2, 4)
