@@ -32,7 +32,7 @@ LEARNT: Final = {
         "- Retries carried the same `Idempotency-Key`, so **no charge was made twice**."
     ),
     "went_badly": (
-        "- PagerDuty was not set up for this route: the first page reached the channel only.\n"
+        "- It took twelve minutes and a second page until somebody acknowledged.\n"
         "- We looked at our own release first, because it was close in time; it had nothing to do with it."
     ),
     "lucky": "It was two in the afternoon, not the evening of pay day.",
@@ -105,8 +105,8 @@ def _published(incident: Incident, moment: datetime) -> None:
     postmortem.touched, postmortem.reviewer = sorted(LEARNT), LEAD
     postmortem.published_at, postmortem.published_by = postmortem.updated_at, LEAD
     postmortem.save()
-    for text, owner, days, state in ITEMS:
-        _item(postmortem, text, owner, moment + timedelta(days=days), state)
+    for text, owner, days, ends in ITEMS:
+        _item(postmortem, text, owner, moment + timedelta(days=days), ends)
 
 
 def _item(postmortem: PostMortem, text: str, owner: str, due: datetime, state: str) -> None:

@@ -112,6 +112,8 @@ def _other_actions(postmortem: PostMortem, may: frozenset[str]) -> Iterable[Acti
     if INCIDENTS_WORK in may:
         yield Action(_("Push to an issue tracker…"), reverse("postmortem-push", args=[postmortem.pk]), "arrow-up-tray")
     for form, words in EXPORTS.items():
-        yield Action(words, reverse("postmortem-export", args=[postmortem.pk, form]), "arrow-down-tray", dialog=False)
+        yield Action(
+            str(words), reverse("postmortem-export", args=[postmortem.pk, form]), "arrow-down-tray", dialog=False
+        )
     versions = reverse("postmortem-versions", args=[postmortem.pk])
     yield Action(_("Versions"), versions, "clock", dialog=False)
