@@ -26,7 +26,7 @@ from django.db import DatabaseError, connections
 from apps.alerts import receiver, reconciling
 from apps.alerts.episodes import State
 from apps.alerts.escalating import escalate
-from apps.alerts.models import AlertSource, Episode, Notification
+from apps.alerts.models import AlertDelivery, AlertLog, AlertSource, Episode, Notification
 from apps.alerts.processing import process_all
 from apps.alerts.services import create_source
 from apps.alerts.settling import settle_all
@@ -197,6 +197,20 @@ def pages() -> int:
     return Notification.objects.filter(escalation__episode__name="Broken", kind="page", step=0, target="alerts").count()
 
 
+def silenced(url: str) -> str:
+    """A silence of all that is broken, for ten minutes; its id."""
+    silence = {
+        "matchers": [{"name": "alertname", "value": "Broken", "isRegex": False}],
+        "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "endsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600)),
+        "createdBy": "test",
+        "comment": "test",
+    }
+    answer = requests.post(f"{url}/api/v2/silences", json=silence, timeout=5)
+    assert answer.status_code == 200
+    return str(answer.json()["silenceID"])
+
+
 def test_a_group_forms_and_resolves_in_part_and_whole(world: World) -> None:
     world.target.parts = {"a": 1, "b": 1}
     world.prometheus(world.alertmanager("one"))
@@ -215,14 +229,7 @@ def test_what_ends_while_it_is_silenced_ends_here_too(world: World) -> None:
     world.prometheus(url)
     AlertSource.objects.filter(pk="real").update(api_url=url)
     world.until(lambda: states() == {"a": State.FIRING})
-    silence = {
-        "matchers": [{"name": "alertname", "value": "Broken", "isRegex": False}],
-        "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "endsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600)),
-        "createdBy": "test",
-        "comment": "test",
-    }
-    assert requests.post(f"{url}/api/v2/silences", json=silence, timeout=5).status_code == 200
+    silenced(url)
     world.until(lambda: Episode.objects.get(name="Broken").suppressed)
     world.target.parts["a"] = 0
     world.until(lambda: states() == {"a": State.RESOLVED})
@@ -275,3 +282,46 @@ def test_a_portal_that_answers_500_for_a_while_hears_of_it_after(world: World, m
         assert Episode.objects.count() == 0
     world.until(lambda: states() == {"a": State.FIRING})
     assert pages() == 1
+
+
+def told_last() -> dict[str, str]:
+    """What the log says last of each part."""
+    lines = AlertLog.objects.filter(source="real", name="Broken").order_by("pk")
+    return {line.episode.labels["part"]: line.status for line in lines.select_related("episode") if line.episode}
+
+
+def test_an_alertmanager_that_is_killed_posts_again_and_pages_nobody(world: World) -> None:
+    """Its heartbeat stops without a word; what fires stays open; what it posts again after its start is known."""
+    AlertSource.objects.filter(pk="real").update(watchdog_timeout=14)
+    world.target.parts = {"a": 1}
+    url = world.alertmanager("one")
+    world.prometheus(url)
+    world.until(lambda: states() == {"a": State.FIRING} and AlertSource.objects.get(pk="real").watchdog_at is not None)
+    world.kill("one")
+    world.until(lambda: AlertSource.objects.get(pk="real").blind_since is not None)
+    world.until(lambda: Episode.objects.filter(name="MonitoringBlind", state=State.FIRING).exists())
+    assert states() == {"a": State.FIRING}
+    posts = AlertDelivery.objects.filter(source="real").count()
+    world.alertmanager("one")
+    world.until(lambda: AlertSource.objects.get(pk="real").blind_since is None)
+    world.until(lambda: AlertDelivery.objects.filter(source="real").count() >= posts + 2)
+    world.target.parts["a"] = 0
+    world.until(lambda: states() == {"a": State.RESOLVED})
+    world.until(lambda: not Episode.objects.filter(name="MonitoringBlind", state=State.FIRING).exists())
+    assert (Episode.objects.filter(name="Broken").count(), pages(), told_last()) == (1, 1, {"a": "resolved"})
+
+
+def test_a_silence_that_ends_while_it_still_fires_changes_nothing_but_the_quiet(world: World) -> None:
+    world.target.parts = {"a": 1}
+    url = world.alertmanager("one")
+    world.prometheus(url)
+    AlertSource.objects.filter(pk="real").update(api_url=url)
+    world.until(lambda: states() == {"a": State.FIRING})
+    silence = silenced(url)
+    world.until(lambda: Episode.objects.get(name="Broken").suppressed_by == [silence])
+    assert requests.delete(f"{url}/api/v2/silence/{silence}", timeout=5).status_code == 200
+    world.until(lambda: not Episode.objects.get(name="Broken").suppressed)
+    assert states() == {"a": State.FIRING}
+    world.target.parts["a"] = 0
+    world.until(lambda: states() == {"a": State.RESOLVED})
+    assert (pages(), told_last(), Episode.objects.get(name="Broken").inferred) == (1, {"a": "resolved"}, False)

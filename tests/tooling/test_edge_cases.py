@@ -22,3 +22,10 @@ def test_all_54_cases_are_there() -> None:
     page = (ROOT / "docs" / "design" / "edge-cases.md").read_text()
     numbers = {int(number) for number in re.findall(r"^\| (\d+) ", page, re.MULTILINE)}
     assert numbers | set(range(21, 32)) | set(range(51, 55)) == set(range(1, 55))
+
+
+def test_all_54_cases_of_alerts_are_there_and_each_says_what_holds_it() -> None:
+    page = (ROOT / "docs" / "design" / "alert-edge-cases.md").read_text()
+    rows = re.findall(r"^\| (\d+) [^|]*\| ([^|]+) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 55))
+    assert [number for number, held in rows if "`test_" not in held and "cannot" not in held] == []
