@@ -8,7 +8,7 @@ happen once for each page, in the transaction that writes its fate.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from apps.alerts import telling
 from apps.alerts.episodes import OPEN_STATES
 from apps.alerts.models import Escalation, Fate, Notification, NotificationOutcome
 from apps.alerts.nudge import nudge_now
-from apps.alerts.policies import in_force
+from apps.alerts.policies import in_force, thawed
 from apps.alerts.reaching import Directory, Way
 from apps.alerts.routing import Routing, Target
 from apps.alerts.story import note_event
@@ -211,10 +211,19 @@ def _another(
 
 
 def _choices(row: Escalation, routing: Routing) -> Iterator[tuple[dict[str, Target], dict[str, str]]]:
-    yield {name: Target.model_validate(given) for name, given in row.policy["targets"].items()}, row.policy["owners"]
-    last = [name for step in routing.routes[-1].steps for name in step.notify]
-    rest = [name for name in routing.targets if name not in last]
-    yield {name: routing.targets[name] for name in [*last, *rest]}, routing.owners
+    """In the order of steps and routes: a database need not keep that of the targets."""
+    _, own, owners = thawed(row.policy)
+    yield {name: own[name] for name in _in_order([row.policy["route"]], own)}, owners
+    document = routing.model_dump()["routes"]
+    yield (
+        {name: routing.targets[name] for name in _in_order([document[-1], *document], routing.targets)},
+        routing.owners,
+    )
+
+
+def _in_order(routes: Sequence[Mapping[str, Any]], known: Iterable[str]) -> list[str]:
+    named = [name for route in routes for step in route["steps"] for name in step["notify"]]
+    return list(dict.fromkeys([*named, *sorted(known)]))
 
 
 # --- for pages ----------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_without_a_further_step_somebody_else_is_told(sender: Sender) -> None:
     arrived()
     escalate(after(seconds=15))
     assert len(sent()) == 3
-    assert [event.detail["then"] for event in episode.events.filter(kind="page_failed")] == ["pagerduty", "management"]
+    assert [event.detail["then"] for event in episode.events.filter(kind="page_failed")] == ["pagerduty", "cto"]
     assert not bounced.nobody_reached(after(seconds=15)).exists()
 
 

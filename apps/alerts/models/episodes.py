@@ -124,7 +124,7 @@ class EpisodeEvent(models.Model):
 
     episode = models.ForeignKey(Episode, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()
-    kind = models.CharField(max_length=24)
+    kind = models.CharField(max_length=32)
     actor = models.CharField(max_length=200, blank=True)
     text = models.TextField(blank=True)
     detail: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
