@@ -12,9 +12,9 @@ from apps.alerts.models import Episode
 from apps.core.actor import INCIDENTS_WORK, Actor, require
 from apps.core.db import database_now
 from apps.core.errors import Invalid, NotFound
-from apps.incidents.holding import facts_of, held_open, noted, refuse_shared, seen_by
+from apps.incidents.holding import alerts_of, facts_of, held_open, noted, refuse_shared, seen_by
 from apps.incidents.lifecycle import began, earliest
-from apps.incidents.models import Incident, IncidentEpisode, IncidentThing, LeftOut
+from apps.incidents.models import Incident, IncidentEpisode, IncidentThing, LeftOut, Origin
 from apps.services.models import Service
 
 SERVICE = "service"
@@ -51,7 +51,8 @@ def unlink_alert(*, incident_id: int, episode_id: int, actor: Actor, reason: str
         incident=incident, episode_id=episode_id, defaults={"at": now, "by": str(actor)[:200]}
     )
     seen_by(incident, actor, now)
-    incident.save(update_fields=["acknowledged_at"])
+    follow_those_left(incident)
+    incident.save()
     noted(incident, "incident.unlinked", "linked", actor=actor, reason=reason, before={"alerts": [episode_id]})
 
 
@@ -132,6 +133,16 @@ def known_services(names: Iterable[str]) -> list[str]:
         if name not in known:
             raise Invalid.field("services", _("There is no service {name}.").format(name=name))
     return wanted
+
+
+def follow_those_left(incident: Incident) -> None:
+    """When it began and was noticed, without what was taken out. One that a person opened did so at the latest."""
+    alerts = list(alerts_of(incident).values())
+    opened = [incident.created_at] if incident.origin == Origin.HAND or not alerts else []
+    if not incident.started_by_hand:
+        incident.started_at = earliest([*opened, *map(began, alerts)]) or incident.started_at
+    noticed = earliest([*opened, *(alert.first_seen_at for alert in alerts)])
+    incident.detected_at = noticed or incident.detected_at
 
 
 def follow(incident: Incident, episodes: list[Episode]) -> None:

@@ -275,6 +275,19 @@ def test_alerts_services_and_deployments_come_and_go(ana: Actor) -> None:
         linking.remove_thing(incident_id=made.pk, thing_id=deployment.pk, actor=ana)
 
 
+def test_times_follow_what_is_linked_and_what_is_left(ana: Actor) -> None:
+    made, row, later = opened(ana), episode("a", ago=60 * MINUTE), episode("b", ago=20 * MINUTE)
+    linking.link_alerts(incident_id=made.pk, episode_ids=[row.pk, later.pk], actor=ana)
+    made.refresh_from_db()
+    assert (made.started_at, made.detected_at) == (row.starts_at, row.first_seen_at)
+    linking.unlink_alert(incident_id=made.pk, episode_id=row.pk, actor=ana)
+    made.refresh_from_db()
+    assert (made.started_at, made.detected_at) == (later.starts_at, later.first_seen_at)
+    linking.unlink_alert(incident_id=made.pk, episode_id=later.pk, actor=ana)
+    made.refresh_from_db()
+    assert made.started_at == made.created_at
+
+
 @pytest.mark.parametrize(
     ("kind", "ref"), [("service", "nowhere"), ("planet", "mars"), ("deployment", " "), ("deployment", "a\nb")]
 )
