@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import ceil
 from typing import Any, Final
 
 from django.utils import dateformat, timezone
@@ -23,6 +24,8 @@ HEIGHT: Final = 100
 ROWS: Final = 24
 MOST_POINTS: Final = 2000
 MOST_MARKS: Final = 60
+# The lesser side of the line has at least this share of the greater one.
+NARROWEST: Final = 0.2
 TONES: Final[Mapping[str, str]] = {
     "closed": "good",
     "open": "bad",
@@ -67,13 +70,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """``top`` is what the scale goes up to (and down to, when ``both``)."""
+    """``top`` is what the scale goes up to, ``bottom`` what it goes down to: 0 when nothing hangs below the line."""
 
     title: str
     label: str
     unit: str
     top: int
-    both: bool
+    bottom: int
     bars: Sequence[Bar]
     spans: Sequence[Span]
     marks: Sequence[Mark]
@@ -85,11 +88,16 @@ class Chart:
 
     @property
     def scale(self) -> list[int]:
-        return [self.top, 0, self.top] if self.both else [self.top, 0]
+        return [self.top, 0, self.bottom] if self.bottom else [self.top, 0]
+
+    @property
+    def places(self) -> list[tuple[int, float]]:
+        """Each value of the scale with how far down it stands."""
+        return list(zip(self.scale, (0.0, self.zero, float(self.height)), strict=False))
 
     @property
     def zero(self) -> float:
-        return self.height / 2 if self.both else self.height
+        return _zero(self.top, self.bottom)
 
     @property
     def when(self) -> str:
@@ -171,8 +179,7 @@ def _marks(given: Any, start: datetime, end: datetime) -> tuple[Mark, ...]:
 
 def _of_service(name: str, counts: Sequence[Sequence[int]], states: Any, axis: Axis) -> Chart:
     sent, failed = counts[0], counts[1]
-    top, both = round_up(max(*sent, *failed)), any(failed)
-    room = HEIGHT / 2 if both else HEIGHT
+    top, bottom = _scale(max(sent), max(failed))
     spans = _spans(states, axis)
     text = _("{service}: {sent} sent and {failed} failed between {since} and {until}")
     label = text.format(
@@ -187,8 +194,8 @@ def _of_service(name: str, counts: Sequence[Sequence[int]], states: Any, axis: A
         label=label,
         unit=_("deliveries {each}").format(each=axis.unit),
         top=top,
-        both=both,
-        bars=[*_bars(sent, axis, top, room, "sent"), *_bars(failed, axis, top, room, "failed")],
+        bottom=bottom,
+        bars=[*_bars(sent, axis, top, bottom, "sent"), *_bars(failed, axis, top, bottom, "failed")],
         spans=[span for _at, _until, _word, span in spans],
         marks=axis.marks,
         columns=(_("Sent"), _("Failed")),
@@ -205,8 +212,8 @@ def _of_letters(died: Sequence[int], axis: Axis) -> Chart:
         label=text.format(count=human.number(sum(died)), since=_clock(axis.start), until=_clock(axis.end)),
         unit=_("dead letters {each}").format(each=axis.unit),
         top=top,
-        both=False,
-        bars=_bars(died, axis, top, HEIGHT, "died"),
+        bottom=0,
+        bars=_bars(died, axis, top, 0, "died"),
         spans=(),
         marks=axis.marks,
         columns=(_("Dead letters"),),
@@ -215,13 +222,26 @@ def _of_letters(died: Sequence[int], axis: Axis) -> Chart:
     )
 
 
-def _bars(counts: Sequence[int], axis: Axis, top: int, room: float, kind: str) -> list[Bar]:
+def _scale(most_sent: int, most_failed: int) -> tuple[int, int]:
+    """One scale for both sides of the line, and neither side so narrow that nothing is seen on it."""
+    top, bottom = round_up(most_sent), round_up(most_failed) if most_failed else 0
+    if not bottom:
+        return top, 0
+    return max(top, ceil(bottom * NARROWEST)), max(bottom, ceil(top * NARROWEST))
+
+
+def _zero(top: int, bottom: int) -> float:
+    """How far down the line is."""
+    return round(HEIGHT * top / (top + bottom), 1)
+
+
+def _bars(counts: Sequence[int], axis: Axis, top: int, bottom: int, kind: str) -> list[Bar]:
     """Failures hang below the line, everything else stands on it. One of many is still seen."""
-    wide = WIDTH / len(counts)
+    wide, room = WIDTH / len(counts), _zero(top, bottom)
     bars = []
     for at, count in zip(axis.times, counts, strict=True):
         if count > 0:
-            tall = round(max(1.0, room * count / top), 1)
+            tall = round(max(1.0, HEIGHT * count / (top + bottom)), 1)
             y = room if kind == "failed" else round(room - tall, 1)
             bars.append(Bar(axis.x(at), y, round(max(1.0, wide * 0.85), 1), tall, kind))
     return bars

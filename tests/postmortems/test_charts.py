@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.postmortems.charts import HEIGHT, WIDTH, charts_of, round_up
@@ -55,7 +55,7 @@ def facts(points: int = 4, **changes: Any) -> dict[str, Any]:
 def test_each_service_that_did_something_and_then_the_dead_letters() -> None:
     found = charts_of(facts())
     assert [chart.title for chart in found] == ["midtrans", "smtp", "Dead letters"]
-    assert [chart.top for chart in found] == [50, 1, 5]
+    assert [(chart.top, chart.bottom) for chart in found] == [(20, 50), (1, 0), (5, 0)]
     assert found[0].label == "midtrans: 35 sent and 45 failed between 10:00 and 10:04"
     assert found[2].label == "4 dead letters between 10:00 and 10:04"
     assert found[0].unit == "deliveries each minute"
@@ -66,9 +66,12 @@ def test_what_is_sent_stands_on_the_line_and_what_failed_hangs_from_it() -> None
     sent = [bar for bar in chart.bars if bar.kind == "sent"]
     failed = [bar for bar in chart.bars if bar.kind == "failed"]
     assert [bar.x for bar in sent] == [0, WIDTH / 4, WIDTH * 3 / 4]
-    assert [bar.height for bar in sent] == [10, 5, 20]
-    assert all(bar.y + bar.height == pytest.approx(HEIGHT / 2) for bar in sent)
-    assert [(bar.y, bar.height) for bar in failed] == [(50, 5), (50, 40)]
+    # One scale for both: 70 from top to bottom.
+    assert [bar.height for bar in sent] == pytest.approx([1000 / 70, 500 / 70, 2000 / 70], abs=0.06)
+    assert chart.zero == pytest.approx(HEIGHT * 20 / 70, abs=0.06)
+    assert all(bar.y + bar.height == pytest.approx(chart.zero, abs=0.11) for bar in sent)
+    assert [bar.height for bar in failed] == pytest.approx([500 / 70, 4000 / 70], abs=0.06)
+    assert {bar.y for bar in failed} == {chart.zero}
 
 
 def test_one_of_many_is_still_seen() -> None:
@@ -157,6 +160,7 @@ junk = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(junk, junk, junk)
 def test_nonsense_in_old_facts_raises_nothing(services: Any, breakers: Any, marks: Any) -> None:
     found = charts_of(facts(4, services=services, breakers=breakers, marks=marks))

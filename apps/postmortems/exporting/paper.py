@@ -140,9 +140,8 @@ def _scale(writer: Writer, chart: Chart, top: float) -> None:
     sheet = writer.sheet
     sheet.set_font(fonts.BODY, "", 7)
     sheet.set_text_color(*MUTED)
-    step = PLOT_HEIGHT / (len(chart.scale) - 1)
-    for position, value in enumerate(chart.scale):
-        sheet.set_xy(sheet.l_margin, top + step * position - 2)
+    for value, place in chart.places:
+        sheet.set_xy(sheet.l_margin, top + PLOT_HEIGHT * place / chart.height - 2)
         sheet.cell(12, 4, human.compact(value), align="R")
 
 
