@@ -17,10 +17,11 @@ import requests
 from tests.alerts.conftest import alert, body
 from tests.alerts.desk import Desk
 from tests.chaos.test_escalation import CELERY, WORKER
+from tests.chaos.test_escalation import PATIENCE as PATIENCE_S
 from tests.chaos.test_postgres_restart import Cluster, cluster  # noqa: F401  # a fixture
 from tests.processes import ROOT, Stack, stack, wait_for
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(500)]
 
 NAMES = ["A0", "A1", "A2"]
 STEPS = 6
@@ -83,17 +84,19 @@ def test_a_database_that_is_restarted_in_the_middle_costs_no_step(how: str, clus
         portal.start(*CELERY, "worker", "-Q", "control", *WORKER, log="control")
         portal.start(*CELERY, "beat", "--pidfile=", log="beat")
         for name in NAMES[:2]:
-            wait_for(lambda name=name: posted(url, token, name), 90, f"{name} to be taken")
-        wait_for(lambda: cluster.rows("SELECT count(*) FROM alert_notification")[0][0] >= 4, 90, "the first step")
+            wait_for(lambda name=name: posted(url, token, name), PATIENCE_S, f"{name} to be taken")
+        wait_for(
+            lambda: cluster.rows("SELECT count(*) FROM alert_notification")[0][0] >= 4, PATIENCE_S, "the first step"
+        )
         for _ in range(2):
             cluster.restart(how)
             time.sleep(2)
-        wait_for(lambda: posted(url, token, NAMES[2]), 60, "the last alert to be taken")
+        wait_for(lambda: posted(url, token, NAMES[2]), PATIENCE_S, "the last alert to be taken")
         whole = len(NAMES) * STEPS * 2
         count = "SELECT count(*) FROM alert_notification WHERE kind = 'page' AND outcome = 'queued'"
-        wait_for(lambda: cluster.rows(count) == [(whole,)], 120, "every step", every=0.3)
+        wait_for(lambda: cluster.rows(count) == [(whole,)], PATIENCE_S, "every step", every=0.3)
         left = "SELECT count(*) FROM notification_outbox WHERE status <> 'SENT'"
-        wait_for(lambda: cluster.rows(left) == [(0,)], 90, "every page", every=0.3)
+        wait_for(lambda: cluster.rows(left) == [(0,)], PATIENCE_S, "every page", every=0.3)
     arrived = Counter((said.about, said.service, said.step) for said in desk.heard if said.step)
     assert len(arrived) == whole
     # A page whose answer was on its way when the connection broke may come twice, under one dedup_key.
