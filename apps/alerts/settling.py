@@ -60,7 +60,14 @@ def _watch(source: AlertSource, now: datetime) -> None:
     if source.kind != SourceKind.PORTAL:
         # One that is switched off is silent on purpose; one whose heartbeat was taken away has no alarm to keep.
         alarm = life is Life.BLIND and source.disabled_at is None
-        own.tell(BLIND_ALERT, firing=alarm, now=now, labels=_blind_labels(source), text=_blind_text(source))
+        own.tell(
+            BLIND_ALERT,
+            firing=alarm,
+            now=now,
+            labels=_blind_labels(source),
+            text=_blind_text(source),
+            annotations={"runbook_url": "docs/runbooks/monitoring-blind.md"},
+        )
 
 
 def _blind_labels(source: AlertSource) -> dict[str, str]:
@@ -93,9 +100,11 @@ def _resolve(episode: Episode, life: Source, now: datetime) -> None:
 
 
 def _calm_down(source: AlertSource, now: datetime) -> None:
-    for episode in Episode.objects.filter(source=source, flapping=True).exclude(state=State.RESOLVED).order_by(
-        "last_fired_at"
-    )[:BATCH]:
+    for episode in (
+        Episode.objects.filter(source=source, flapping=True)
+        .exclude(state=State.RESOLVED)
+        .order_by("last_fired_at")[:BATCH]
+    ):
         if calm(episode, now, FLAPS_WITHIN):
             episode.flapping = False
             episode.save(update_fields=["flapping"])
