@@ -233,7 +233,7 @@ def _alerts(search: Search) -> list[Hit]:
     if search.number and (search.text.isdigit() or search.text.casefold().startswith(("alert", "#"))):
         found = list(Episode.objects.filter(pk=search.number).defer("labels", "refired"))
     else:
-        found = episode_page(EpisodeFilters(text=search.text), now=moment, limit=MOST).items
+        found = list(episode_page(EpisodeFilters(text=search.text), now=moment, limit=MOST).items)
     return [_alert(episode) for episode in found]
 
 
