@@ -31,7 +31,7 @@ def words(client: Client, path: str = "/") -> str:
 
 def test_each_worker_says_which_epoch_of_which_breaker_it_has_seen(night: None, person: Person) -> None:
     text = words(person("viewer"))
-    assert "delivery@b-1 delivery midtrans 40 behind by 1 whatsapp 41 and 4 more, all seen" in text
+    assert "delivery@b-1 delivery midtrans 40 behind by 1 whatsapp 41 and 5 more, all seen" in text
     assert "delivery@a-1 delivery midtrans 41 whatsapp 41" in text
     assert re.search(r"newest epoch seen by [0-3] of 4", text)
 

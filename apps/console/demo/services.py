@@ -1,4 +1,4 @@
-"""Six services and the state of their breakers: midtrans is down, whatsapp is being tested."""
+"""Seven services and the state of their breakers: midtrans is down, whatsapp is being tested."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
         },
     },
     "slack": {"owner": "alerts", "channel": "slack", "settings": {"url": "https://hooks.slack.example/T000"}},
+    "pagerduty": {"owner": "alerts", "channel": "pagerduty", "settings": {}},
 }
 
 
