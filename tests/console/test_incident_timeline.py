@@ -95,6 +95,19 @@ def test_it_asks_little_however_long_it_is(made: Incident, person: Person) -> No
     assert "80 lines on this page" in _body(answer)
 
 
+def test_the_page_of_the_incident_shows_both_and_asks_little(made: Incident, person: Person) -> None:
+    client = person("operator")
+    client.get(f"/incidents/{made.pk}")
+    with CaptureQueriesContext(connection) as asked:
+        body = _body(client.get(f"/incidents/{made.pk}"))
+    told = [query["sql"] for query in asked]
+    assert len([sql for sql in told if '"incident_timeline"' in sql]) == 2
+    # The ranking is remembered for a while: its tables are not asked again.
+    assert not [sql for sql in told if any(name in sql for name in ("breaker_event", "audit_entry", "service_version"))]
+    assert "The breaker of midtrans opened" in body
+    assert "What may have caused it" in body
+
+
 def test_pages_go_on_and_back(made: Incident, person: Person) -> None:
     rows = [
         TimelineEntry(incident=made, at=made.started_at, source="work", ref=f"n{n}", what="alert_noted")
