@@ -103,7 +103,7 @@ def test_the_page_of_the_incident_shows_both_and_asks_little(made: Incident, per
     told = [query["sql"] for query in asked]
     assert len([sql for sql in told if '"incident_timeline"' in sql]) == 2
     # The ranking is remembered for a while: its tables are not asked again.
-    assert not [sql for sql in told if any(name in sql for name in ("breaker_event", "audit_entry", "service_version"))]
+    assert not [sql for sql in told if any(name in sql for name in ("audit_entry", "service_version", "alert_routing"))]
     assert "The breaker of midtrans opened" in body
     assert "What may have caused it" in body
 
