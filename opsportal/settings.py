@@ -123,9 +123,7 @@ ALARM_EMAIL = env.words("ALARM_EMAIL", [], "Addresses that are written to direct
 ALARM_SMTP_URL = env.secret(
     "ALARM_SMTP_URL", "", "How: smtp://user:password@host:port, or smtps://.", shown="smtp://127.0.0.1:25"
 )
-HEARTBEAT_URL = env.secret(
-    "HEARTBEAT_URL", "", "Asked by GET once a minute while alerts are escalated in time, as healthchecks.io expects."
-)
+HEARTBEAT_URL = env.secret("HEARTBEAT_URL", "", "Asked by GET each minute that alerts are escalated in time.")
 PDF_FONTS = env.words(
     "PDF_FONTS", [], "Font files (TrueType, OpenType) for what exported PDFs else lack, such as Chinese or emoji."
 )
