@@ -24,7 +24,8 @@ def make(moment: datetime) -> None:
     if running is not None:
         _write(running, moment)
         first = running.timeline.filter(what="breaker_opened").order_by("at").first()
-        TimelineEntry.objects.filter(pk=first.pk if first else None).update(pinned=True)
+        if first is not None:
+            TimelineEntry.objects.filter(pk=first.pk).update(pinned=True)
 
 
 def _write(incident: Incident, moment: datetime) -> None:
