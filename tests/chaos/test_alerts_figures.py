@@ -1,7 +1,7 @@
 """How much the door of alerts takes, on the running stack: gunicorn in front, a control worker behind.
 
-The figures are printed. What is asserted is generous, because a machine that is busy with other things is slow, not
-wrong.
+The figures are printed. A machine that is busy with other things is slow, not wrong: of three posts the quickest
+answer counts, and how soon all is read is printed only.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from tests.processes import Stack, stack, wait_for
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 ANSWER_S = 1.0
-# For a machine of which others take most.
-PATIENCE = 10
 
 
 class Door:
@@ -64,18 +62,28 @@ def read() -> bool:
     return not AlertDelivery.objects.filter(state=DeliveryState.STORED).exists()
 
 
+def a_thousand(turn: int) -> bytes:
+    text = {"annotations": {"summary": "x" * 200, "description": "y" * 300}}
+    names = [(f"A{n}", {"instance": f"host-{turn}-{n}", "job": "node"}) for n in range(1000)]
+    return body(*[alert(name, labels=labels, **text) for name, labels in names])
+
+
 def test_a_thousand_alerts_are_answered_and_all_of_them_read(door: Door) -> None:
+    """Three times other ones, so that each time a thousand episodes begin."""
     door.post(body(alert("Warm")))
     wait_for(read, PATIENCE_S, "the first post")
-    text = {"annotations": {"summary": "x" * 200, "description": "y" * 300}}
-    content = body(*[alert(f"A{n}", labels={"instance": f"host-{n}", "job": "node"}, **text) for n in range(1000)])
-    status, seconds = door.post(content)
-    took = wait_for(read, PATIENCE_S, "all of them read", every=0.02)
-    size = f"{len(content):,} bytes"
-    print(f"{connection.vendor}: 1,000 alerts ({size}) answered in {seconds:.3f} s, read after {took:.2f} s")
-    assert (status, seconds < ANSWER_S * PATIENCE) == (200, True)
-    assert Episode.objects.filter(source="real").count() == 1001
-    assert AlertLog.objects.filter(source="real").count() == 1001
+    answers = []
+    for turn in range(3):
+        content = a_thousand(turn)
+        status, seconds = door.post(content)
+        took = wait_for(read, PATIENCE_S, "all of them read", every=0.02)
+        size = f"{len(content):,} bytes"
+        print(f"{connection.vendor}: 1,000 alerts ({size}) answered in {seconds:.3f} s, read after {took:.2f} s")
+        answers.append((status, seconds))
+    assert {status for status, _ in answers} == {200}
+    assert min(seconds for _, seconds in answers) < ANSWER_S
+    assert Episode.objects.filter(source="real").count() == 3001
+    assert AlertLog.objects.filter(source="real").count() == 3001
 
 
 def test_25_megabytes_over_the_wire(door: Door) -> None:
