@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_FILE_LINES = 450
 MAX_FUNCTION_LINES = 60
+# Arguments of tags, {% querystring only=None %}, are no attributes of elements.
+TEMPLATE_TAG = re.compile(r"{%.*?%}")
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 
 
@@ -71,7 +73,7 @@ def test_templates_have_no_inline_style_or_script_and_no_cdn(pattern: str) -> No
     found = [
         str(path.relative_to(ROOT))
         for path in tracked(".html")
-        for match in re.finditer(pattern, read(path))
+        for match in re.finditer(pattern, TEMPLATE_TAG.sub(" ", read(path)))
         if "application/json" not in match.group(0)
     ]
     assert not found, f"{pattern} in {found}"

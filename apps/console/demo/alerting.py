@@ -76,16 +76,26 @@ def _sources(moment: datetime) -> None:
         AlertSource.objects.get_or_create(pk=name, defaults={**common, **late, "created_by": ANA, **given})
 
 
-def _alerts(moment: datetime) -> list[Made]:
-    def at(minutes: float) -> datetime:
-        return moment - timedelta(minutes=minutes)
+def _ago(moment: datetime, minutes: float) -> datetime:
+    return moment - timedelta(minutes=minutes)
 
+
+def _alerts(moment: datetime) -> list[Made]:
+    return [*_of_other_days(moment), *_of_services(moment), *_of_machines(moment), *_over(moment)]
+
+
+def _of_other_days(moment: datetime) -> list[Made]:
+    """What the alerts of tonight have come after."""
     return [
         Made(
             *("OrderApiErrors", "eu1", "warning", 3 * 24 * 60, "Orders failed for some customers"),
             state=State.RESOLVED,
             verdicts=((3 * 24 * 60 - 9, "recovering"),),
-            facts={"resolved_at": at(3 * 24 * 60 - 14), "proof": ALIVE, "ends_at": at(3 * 24 * 60 - 9)},
+            facts={
+                "resolved_at": _ago(moment, 3 * 24 * 60 - 14),
+                "proof": ALIVE,
+                "ends_at": _ago(moment, 3 * 24 * 60 - 9),
+            },
         ),
         Made(
             *("PaymentErrorsHigh", "eu1", "critical", 9 * 24 * 60, "9 % of the charges to midtrans failed"),
@@ -94,8 +104,18 @@ def _alerts(moment: datetime) -> list[Made]:
             steps=2,
             verdicts=((9 * 24 * 60 - 16, "recovering"),),
             events=((9 * 24 * 60 - 12, "acknowledged", "at it", {"until": None}),),
-            facts={"resolved_at": at(9 * 24 * 60 - 21), "proof": ALIVE, "ends_at": at(9 * 24 * 60 - 16)},
+            facts={
+                "resolved_at": _ago(moment, 9 * 24 * 60 - 21),
+                "proof": ALIVE,
+                "ends_at": _ago(moment, 9 * 24 * 60 - 16),
+            },
         ),
+    ]
+
+
+def _of_services(moment: datetime) -> list[Made]:
+    """What hurts: one open, one acknowledged, one recovering, one flapping."""
+    return [
         Made(
             *("PaymentErrorsHigh", "eu1", "critical", 11.4, "82 % of the charges to midtrans fail"),
             {"service": "midtrans", "team": "payments", "instance": "gw-1:9100", "job": "gateway"},
@@ -110,14 +130,18 @@ def _alerts(moment: datetime) -> list[Made]:
             *("BreakerOpen", "portal", "critical", 6.1, "The breaker of midtrans is open: its calls fail"),
             {"service": "midtrans"},
             events=((5.2, "acknowledged", "calling midtrans, ticket 4411", {"until": None}),),
-            facts={"acknowledged_at": at(5.2), "acknowledged_by": ANA, "assignee": ANA},
+            facts={"acknowledged_at": _ago(moment, 5.2), "acknowledged_by": ANA, "assignee": ANA},
         ),
         Made(
             *("WhatsappSlow", "eu1", "warning", 21, "p95 of whatsapp is 6.4 s"),
             {"service": "whatsapp", "job": "gateway", "instance": "gw-2:9100"},
             state=State.RECOVERING,
             verdicts=((1.8, "recovering"),),
-            facts={"normal_since": at(1.8), "ends_at": at(1.8), "last_resolved_at": at(1.8)},
+            facts={
+                "normal_since": _ago(moment, 1.8),
+                "ends_at": _ago(moment, 1.8),
+                "last_resolved_at": _ago(moment, 1.8),
+            },
         ),
         Made(
             *("QueueLagHigh", "grafana", "warning", 58, "The lag of the order queue is above 5 min"),
@@ -127,9 +151,15 @@ def _alerts(moment: datetime) -> list[Made]:
             facts={
                 "flapping": True,
                 "fired_again": 3,
-                "refired": [at(back).isoformat() for back in (42, 27, 14)],
+                "refired": [_ago(moment, back).isoformat() for back in (42, 27, 14)],
             },
         ),
+    ]
+
+
+def _of_machines(moment: datetime) -> list[Made]:
+    """Suppressed, source-blind, snoozed, untouched, and one whose every text is hostile."""
+    return [
         Made(
             *("NodeDiskFilling", "eu1", "warning", 190, "/var of db-2 is full in 9 h"),
             {"instance": "db-2:9100", "job": "node", "mountpoint": "/var"},
@@ -140,7 +170,7 @@ def _alerts(moment: datetime) -> list[Made]:
             {"instance": "edge-jkt-1", "job": "edge"},
             state=State.RECOVERING,
             verdicts=((17, "recovering"),),
-            facts={"normal_since": at(17), "ends_at": at(17), "last_resolved_at": at(17)},
+            facts={"normal_since": _ago(moment, 17), "ends_at": _ago(moment, 17), "last_resolved_at": _ago(moment, 17)},
         ),
         Made(
             *("CertExpiresSoon", "eu1", "notice", 26 * 60, "The certificate of api.example ends in 12 days"),
@@ -164,15 +194,21 @@ def _alerts(moment: datetime) -> list[Made]:
             {"runbook_url": "javascript:alert(document.domain)", "description": "<img src=x onerror=alert(1)> %s {x}"},
             facts={"generator_url": "javascript:alert(1)"},
         ),
+    ]
+
+
+def _over(moment: datetime) -> list[Made]:
+    """Resolved tonight: one inferred, one that told people late."""
+    return [
         Made(
             *("ReplicaLag", "eu1", "warning", 130, "The replica is 40 s behind"),
             {"service": "database", "instance": "db-3:9187", "job": "postgres"},
             state=State.RESOLVED,
             facts={
                 "inferred": True,
-                "absent_since": at(70),
-                "normal_since": at(70),
-                "resolved_at": at(62),
+                "absent_since": _ago(moment, 70),
+                "normal_since": _ago(moment, 70),
+                "resolved_at": _ago(moment, 62),
                 "proof": [
                     ["told_by_source", False],
                     ["normal_for", True],
@@ -186,7 +222,12 @@ def _alerts(moment: datetime) -> list[Made]:
             {"service": "smtp", "job": "mail", "instance": "mx-1"},
             state=State.RESOLVED,
             verdicts=((48, "recovering"),),
-            facts={"resolved_at": at(43), "proof": ALIVE, "ends_at": at(48), "normal_since": at(48)},
+            facts={
+                "resolved_at": _ago(moment, 43),
+                "proof": ALIVE,
+                "ends_at": _ago(moment, 48),
+                "normal_since": _ago(moment, 48),
+            },
             late=14,
         ),
     ]
