@@ -134,7 +134,7 @@ def get(request: HttpRequest, incident_id: RowId) -> dict[str, Any]:
     auth=KEYS,
     summary="Open an incident",
     operation_id="open_incident",
-    response=with_errors({201: IncidentDetail}, 409),
+    response=with_errors({201: IncidentDetail}, 409, 413, 415),
 )
 def open_(request: HttpRequest, body: NewIncident) -> Status[dict[str, Any]]:
     """409 when one of the alerts belongs to an open incident already: `detail.incident` is its number."""
@@ -159,7 +159,7 @@ def open_(request: HttpRequest, body: NewIncident) -> Status[dict[str, Any]]:
     auth=KEYS,
     summary="Say how it stands",
     operation_id="update_incident",
-    response=with_errors({201: UpdateOut}, 404, 409),
+    response=with_errors({201: UpdateOut}, 404, 409, 413, 415),
 )
 def update(request: HttpRequest, incident_id: RowId, body: NewUpdate) -> Status[dict[str, Any]]:
     """With another `state` it is in that state from now on."""
@@ -177,7 +177,7 @@ def update(request: HttpRequest, incident_id: RowId, body: NewUpdate) -> Status[
     auth=KEYS,
     summary="Resolve an incident",
     operation_id="resolve_incident",
-    response=with_errors({200: IncidentDetail}, 404, 409),
+    response=with_errors({200: IncidentDetail}, 404, 409, 413, 415),
 )
 def resolve(request: HttpRequest, incident_id: RowId, body: Resolution) -> dict[str, Any]:
     """409 when it is over already."""
