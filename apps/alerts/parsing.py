@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from apps.alerts.fingerprint import fingerprint_of
 from apps.alerts.times import parse_time
+from apps.core.text import storable
 
 FIRING: Final = "firing"
 RESOLVED: Final = "resolved"
@@ -124,7 +125,7 @@ def parse(body: bytes) -> Parsed:
 
 def _shown(alert: Any) -> str:
     try:
-        return clean(json.dumps(alert, ensure_ascii=False)[:20_000])
+        return storable(json.dumps(alert, ensure_ascii=False)[:20_000])
     except RecursionError:
         return ""
 
@@ -196,7 +197,7 @@ def _fingerprint(given: object) -> str:
     """The sender's own, when it is one; a longer one than there is room for is known by its digest."""
     if isinstance(given, bool) or not isinstance(given, str | int) or not given:
         return ""
-    text = clean(str(given)).strip()
+    text = storable(str(given)).strip()
     return text if len(text) <= FINGERPRINT_CHARS else hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -215,38 +216,33 @@ def _pairs(given: Any, what: str) -> dict[str, str]:
         raise BadAlert(f"its {what} are {_kind(given)} instead of an object")
     if len(given) > MAX_LABELS:
         raise BadAlert(f"it has {len(given)} {what}; {MAX_LABELS} is the most that is taken")
-    return {clean(str(name))[:1024]: _value(value, what, name) for name, value in given.items()}
+    return {storable(str(name))[:1024]: _value(value, what, name) for name, value in given.items()}
 
 
 def _value(value: Any, what: str, name: str) -> str:
     if isinstance(value, dict | list):
-        raise BadAlert(f"{clean(str(name))[:100]!r} of its {what} is {_kind(value)}, which is no text")
+        raise BadAlert(f"{storable(str(name))[:100]!r} of its {what} is {_kind(value)}, which is no text")
     return _text(value)[:MAX_VALUE_CHARS]
 
 
 def _text(value: Any) -> str:
     if value is None or isinstance(value, dict | list):
         return ""
-    return clean(value if isinstance(value, str) else json.dumps(value))
+    return storable(value if isinstance(value, str) else json.dumps(value))
 
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else 0
 
 
-def clean(text: str) -> str:
-    """``text`` as every database can keep it: no NUL, no half of a surrogate pair."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
 def cleaned(value: Any, depth: int = 0) -> Any:
     """Unknown fields, kept as they are where they can be kept. The body as it came has what is left out here."""
     if isinstance(value, str):
-        return clean(value)
+        return storable(value)
     if depth >= DEEPEST and isinstance(value, dict | list):
         return "(nested too deep)"
     if isinstance(value, dict):
-        return {clean(str(name)): cleaned(item, depth + 1) for name, item in value.items()}
+        return {storable(str(name)): cleaned(item, depth + 1) for name, item in value.items()}
     if isinstance(value, list):
         return [cleaned(item, depth + 1) for item in value]
     return value

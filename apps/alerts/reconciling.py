@@ -21,9 +21,10 @@ from urllib3.exceptions import HTTPError
 
 from apps.alerts.episodes import OPEN_STATES, State
 from apps.alerts.models import AlertDelivery, AlertSource, Episode
-from apps.alerts.parsing import FIRING, clean
+from apps.alerts.parsing import FIRING
 from apps.alerts.times import parse_time
 from apps.core.db import database_now
+from apps.core.text import storable
 
 log = structlog.get_logger(__name__)
 
@@ -105,8 +106,8 @@ def _told(alert: dict[str, Any]) -> Told:
     given = alert.get("status")
     status: dict[str, Any] = given if isinstance(given, dict) else {}
     quiet = [given for name in QUIET_BY if isinstance(given := status.get(name), list)]
-    by = tuple(clean(str(one))[:200] for given in quiet for one in given)
-    return Told(clean(alert["fingerprint"])[:64], alert, parse_time(alert.get("startsAt")), by)
+    by = tuple(storable(str(one))[:200] for given in quiet for one in given)
+    return Told(storable(alert["fingerprint"])[:64], alert, parse_time(alert.get("startsAt")), by)
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef, ProtectedError, Q, QuerySet
 
 from apps.alerts.episodes import OPEN_STATES, State
-from apps.alerts.models import AlertDelivery, AlertLog, DeliveryState, Episode, Maintenance, Storm
+from apps.alerts.models import AlertDelivery, AlertLog, DeliveryState, Episode, Maintenance, SourceHour, Storm
 from apps.core.db import database_now
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,7 @@ def prune_all(now: datetime | None = None) -> dict[str, int]:
         "lines": _prune(old_lines, settings.KEEP_ALERTS_DAYS, at),
         "windows": _prune(old_windows, settings.KEEP_ALERTS_DAYS, at),
         "storms": _prune(old_storms, settings.KEEP_ALERTS_DAYS, at),
+        "hours": _prune(old_hours, settings.KEEP_ALERTS_DAYS, at),
     }
     if any(done.values()):
         log.info("alerts.pruned", **done)
@@ -93,3 +94,8 @@ def old_windows(before: datetime) -> QuerySet[Maintenance]:
 
 def old_storms(before: datetime) -> QuerySet[Storm]:
     return Storm.objects.filter(ended_at__lt=before, notifications__isnull=True)
+
+
+def old_hours(before: datetime) -> QuerySet[SourceHour]:
+    """What a source posted, hour by hour: its board shows the last day."""
+    return SourceHour.objects.filter(hour__lt=before)

@@ -9,7 +9,17 @@ import pytest
 
 from apps.alerts import retention
 from apps.alerts.escalating import escalate
-from apps.alerts.models import AlertDelivery, AlertLog, Episode, Escalation, Maintenance, Notification, Storm
+from apps.alerts.models import (
+    AlertDelivery,
+    AlertLog,
+    AlertSource,
+    Episode,
+    Escalation,
+    Maintenance,
+    Notification,
+    SourceHour,
+    Storm,
+)
 from apps.alerts.settling import settle_all
 from apps.incidents.models import Incident, IncidentEpisode
 from tests.alerts.conftest import NOON, Sender, after, alert, body
@@ -100,3 +110,13 @@ def test_windows_and_storms_too() -> None:
     Storm.objects.create(policy="1:critical", route="critical", step=0, **times)
     done = retention.prune_all(LATER)
     assert (done["windows"], done["storms"]) == (1, 1)
+
+
+def test_hours_of_a_source_go_with_its_alerts_and_newer_ones_stay(sender: Sender) -> None:
+    sender.tell(body(alert("Old")), NOON)
+    counted = SourceHour.objects.get()
+    SourceHour.objects.filter(pk=counted.pk).update(hour=NOON)
+    newer = SourceHour.objects.create(source=counted.source, hour=NOON + timedelta(days=120))
+    assert retention.prune_all(LATER)["hours"] == 1
+    assert list(SourceHour.objects.all()) == [newer]
+    assert AlertSource.objects.filter(pk=counted.source_id).exists()

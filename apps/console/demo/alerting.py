@@ -27,6 +27,7 @@ from apps.alerts.reaching import Directory
 from apps.alerts.severity import severity_of
 from apps.alerts.shown import visible_line
 from apps.alerts.telling import PAGE, RESOLVED
+from apps.core.text import storable
 from apps.outbox.models import Message, MessageStatus
 from apps.services.models import Service
 
@@ -411,4 +412,4 @@ class _Night:
 
 def _storable(given: dict[str, str]) -> dict[str, str]:
     """As the reader of posts keeps texts."""
-    return {name.replace("\x00", "\ufffd"): value.replace("\x00", "\ufffd") for name, value in given.items()}
+    return {storable(name): storable(value) for name, value in given.items()}

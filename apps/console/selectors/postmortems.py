@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -21,7 +20,7 @@ from apps.postmortems import differences as differing
 from apps.postmortems.differences import Difference, differences
 from apps.postmortems.figures import BY_KEY, FIGURES, url_of
 from apps.postmortems.markdown import link_is_safe, render, visible
-from apps.postmortems.models import ActionItem, ItemState, PostMortem, PostMortemVersion, State
+from apps.postmortems.models import PostMortem, PostMortemVersion, State
 from apps.postmortems.sections import SECTIONS, changed
 
 STATES: Final[Mapping[str, Mark]] = {
@@ -35,13 +34,6 @@ SEVERITIES: Final[Mapping[str, Mark]] = {
     "sev3": Mark("info", "SEV3"),
     "sev4": Mark("", "SEV4"),
 }
-
-ITEMS: Final[Mapping[str, Mark]] = {
-    ItemState.OPEN: Mark("info", gettext_lazy("Open")),
-    ItemState.DONE: Mark("good", gettext_lazy("Done")),
-    ItemState.DROPPED: Mark("unknown", gettext_lazy("Will not be done")),
-}
-OVERDUE: Final = Mark("bad", gettext_lazy("Overdue"))
 
 
 def severity_mark(severity: str) -> Mark:
@@ -67,11 +59,6 @@ def row_of(postmortem: PostMortem) -> dict[str, Any]:
         "severity": severity_mark(incident.severity),
         "lasted": human.span(lasted) if lasted is not None else "",
     }
-
-
-def row_of_item(item: ActionItem) -> dict[str, Any]:
-    late = item.state == ItemState.OPEN and item.due < timezone.localdate()
-    return {"item": item, "mark": OVERDUE if late else ITEMS[item.state], "text": visible(item.text)}
 
 
 # --- figures ------------------------------------------------------------------------------------

@@ -22,7 +22,10 @@ from apps.postmortems.pushing import trackers
 from apps.postmortems.selectors import get_postmortem
 
 # Should a browser show the file after all, it is a page of no origin in which nothing runs and nothing is fetched.
-SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SANDBOX: Final = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @page(INCIDENTS_READ)
