@@ -98,14 +98,28 @@ def rank(incident: Incident, now: datetime) -> list[Suspect]:
     critical = Service.objects.filter(criticality="critical").values_list("name", flat=True)
     scene = Scene(scope.began, frozenset(scope.services), frozenset(critical))
     window = Window(scope.began - BEFORE, min(now, scope.began + AFTER))
-    found = [suspect(one, scene, incident.culprit) for kind in SUSPECTS.values() for one in _found(kind, window)]
+    found = [suspect(one, scene, incident.culprit) for one in _candidates(window)]
     return ranked(found, scene)[:SHOWN]
+
+
+def _candidates(window: Window) -> list[Candidate]:
+    """Of all kinds in one transaction; if one of them breaks, each in its own, so that only that one is missing."""
+    try:
+        with transaction.atomic():
+            return [one for kind in SUSPECTS.values() for one in _within(kind, window)]
+    except Exception:
+        log.warning("suspects.one_by_one", exc_info=True)
+    return [one for kind in SUSPECTS.values() for one in _found(kind, window)]
+
+
+def _within(kind: SuspectKind, window: Window) -> list[Candidate]:
+    return [one for one in kind.find(window) if window.since <= one.at <= window.until]
 
 
 def _found(kind: SuspectKind, window: Window) -> Sequence[Candidate]:
     try:
         with transaction.atomic():
-            return [one for one in kind.find(window) if window.since <= one.at <= window.until]
+            return _within(kind, window)
     except Exception:
         log.exception("suspects.kind_failed", kind=kind.name)
         return []

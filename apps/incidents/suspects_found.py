@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
+from django.db.models import F, QuerySet
+from django.db.models import Window as RowNth
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext_lazy as _
 
 from apps.alerts.models import RoutingVersion
@@ -20,6 +23,7 @@ from apps.incidents.timeline.of_services import (
     milliseconds,
     routing_fact,
     version_fact,
+    with_before,
 )
 from apps.outbox.models import Replay
 from apps.services.models import ServiceVersion
@@ -45,15 +49,28 @@ def _candidate(kind: str, fact: Fact, services: Iterable[str], group: str = "") 
     )
 
 
-def _of_breakers(kind: str, kinds: tuple[Kind, ...], window: Window, *, together: bool) -> Iterator[Candidate]:
+def _newest(rows: QuerySet[Any], word: str, window: Window) -> QuerySet[Any]:
+    """The newest of each ``word``: a storm of one of them hides no other."""
+    nth = RowNth(RowNumber(), partition_by=F(word), order_by=[F("at").desc(), F("pk").desc()])
+    newest: QuerySet[Any] = rows.annotate(nth=nth).filter(nth__lte=window.limit).order_by("-at", "-pk")
+    return newest
+
+
+def _breaker_events(window: Window) -> QuerySet[BreakerEvent]:
     rows = BreakerEvent.objects.filter(
-        kind__in=[word.value for word in kinds],
+        kind__in=[word.value for word in (*OPENINGS, *OVERRIDES)],
         at__gte=milliseconds(window.since),
         at__lte=milliseconds(window.until),
     )
-    for row in rows.select_related("breaker").order_by("-at", "-pk")[: window.limit]:
-        name = row.breaker.name
-        yield _candidate(kind, breaker_fact(row), [name], f"{kind}:{name}:{row.kind}" if together else "")
+    return _newest(rows.select_related("breaker"), "kind", window)
+
+
+def _of_breakers(kind: str, kinds: tuple[Kind, ...], window: Window, *, together: bool) -> Iterator[Candidate]:
+    words = {word.value for word in kinds}
+    for row in window.once("breakers", _breaker_events):
+        if row.kind in words:
+            name = row.breaker.name
+            yield _candidate(kind, breaker_fact(row), [name], f"{kind}:{name}:{row.kind}" if together else "")
 
 
 def openings(window: Window) -> Iterator[Candidate]:
@@ -66,13 +83,22 @@ def overrides(window: Window) -> Iterator[Candidate]:
 
 def settings(window: Window) -> Iterator[Candidate]:
     rows = ServiceVersion.objects.filter(at__gte=window.since, at__lte=window.until).order_by("-at", "-pk")
-    for row in rows[: window.limit]:
+    for row in with_before(rows)[: window.limit]:
         yield _candidate("settings", version_fact(row), [row.service_id])
 
 
-def _audited(kind: str, actions: tuple[str, ...], window: Window) -> Iterator[Candidate]:
+def _audit_entries(window: Window) -> QuerySet[AuditEntry]:
+    actions = (*PAUSES, *SECRETS, *TEMPLATES)
     rows = AuditEntry.objects.filter(action__in=actions, at__gte=window.since, at__lte=window.until)
-    for row in rows.order_by("-at", "-pk")[: window.limit]:
+    return _newest(rows, "action", window)
+
+
+def _done(actions: tuple[str, ...], window: Window) -> Iterator[AuditEntry]:
+    return (row for row in window.once("audit", _audit_entries) if row.action in actions)
+
+
+def _audited(kind: str, actions: tuple[str, ...], window: Window) -> Iterator[Candidate]:
+    for row in _done(actions, window):
         yield _candidate(kind, audited_fact(row), [row.target.removeprefix("service:")])
 
 
@@ -86,8 +112,7 @@ def secrets(window: Window) -> Iterator[Candidate]:
 
 def templates(window: Window) -> Iterator[Candidate]:
     """Another text goes out from then on. It touches no service in particular: many may use it."""
-    rows = AuditEntry.objects.filter(action__in=TEMPLATES, at__gte=window.since, at__lte=window.until)
-    for row in rows.order_by("-at", "-pk")[: window.limit]:
+    for row in _done(TEMPLATES, window):
         name = row.target.removeprefix("template ")
         after = row.after if isinstance(row.after, dict) else {}
         detail = {"template": name, "version": after.get("version"), "reason": row.reason[:500]}

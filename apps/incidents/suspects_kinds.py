@@ -38,6 +38,13 @@ class Window:
     since: datetime
     until: datetime
     limit: int = MOST
+    # What several kinds read together, so that the database is asked once.
+    known: dict[str, list[Any]] = field(default_factory=dict, compare=False)
+
+    def once(self, name: str, read: Callable[[Window], Iterable[Any]]) -> list[Any]:
+        if name not in self.known:
+            self.known[name] = list(read(self))
+        return self.known[name]
 
 
 @dataclass(frozen=True, slots=True)

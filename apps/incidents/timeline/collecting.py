@@ -14,7 +14,6 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 
-from apps.alerts.models import Episode
 from apps.audit.canonical import clean_text, plain
 from apps.core.db import database_now
 from apps.incidents.models import OPEN_STATES, Incident, IncidentEpisode, IncidentThing, State, TimelineEntry
@@ -73,14 +72,14 @@ def scope_of(incident: Incident, now: datetime) -> Scope:
     """What the incident is about, as of now."""
     merged = dict(Incident.objects.filter(merged_into=incident).order_by("pk").values_list("pk", "started_at"))
     ids = (incident.pk, *merged)
-    linked = IncidentEpisode.objects.filter(incident__in=ids).order_by("episode").distinct()
-    episodes = list(linked.values_list("episode_id", flat=True)[:EPISODES])
+    linked = IncidentEpisode.objects.filter(incident__in=ids).order_by("episode_id").distinct()
+    episodes = dict(linked.values_list("episode_id", "episode__service")[:EPISODES])
     began = min([incident.started_at, *merged.values()])
     ended = incident.resolved_at
     return Scope(
         incident_id=incident.pk,
         merged=tuple(merged),
-        services=_services(ids, episodes),
+        services=_services(ids, episodes.values()),
         episodes=tuple(episodes),
         context_from=began - CONTEXT,
         began=began,
@@ -88,12 +87,9 @@ def scope_of(incident: Incident, now: datetime) -> Scope:
     )
 
 
-def _services(incidents: Sequence[int], episodes: Sequence[int]) -> tuple[str, ...]:
+def _services(incidents: Sequence[int], suffering: Iterable[str]) -> tuple[str, ...]:
     named = IncidentThing.objects.filter(incident__in=incidents, kind="service").values_list("ref", flat=True)
-    found = set(named)
-    for ids in chunks(episodes):
-        found |= set(Episode.objects.filter(pk__in=ids).order_by().values_list("service", flat=True).distinct())
-    return tuple(sorted(found - {""}))
+    return tuple(sorted({*named, *suffering} - {""}))
 
 
 def _stands(incident: Incident, scope: Scope) -> dict[str, Any]:

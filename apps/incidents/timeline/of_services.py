@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from apps.alerts.models import RoutingVersion
 from apps.audit.models import AuditEntry
@@ -74,14 +74,19 @@ def changes(scope: Scope, span: Span) -> list[Fact]:
 
 def _versions(scope: Scope, span: Span) -> Iterator[Fact]:
     rows = ServiceVersion.objects.filter(service__in=scope.services, at__gte=span.since, at__lte=span.until)
-    for row in rows.order_by("at", "pk")[: span.limit]:
+    for row in with_before(rows.order_by("at", "pk"))[: span.limit]:
         yield version_fact(row)
 
 
-def version_fact(row: ServiceVersion) -> Fact:
-    """Values are masked as on the page of the service: no secret reaches a timeline."""
-    before = ServiceVersion.objects.filter(service=row.service_id, version__lt=row.version).order_by("-version").first()
-    named = compared(before.definition, row.definition) if before else []
+def with_before(rows: QuerySet[ServiceVersion]) -> QuerySet[ServiceVersion]:
+    """Each with the definition it took the place of, as ``before``: one question, however many versions."""
+    earlier = ServiceVersion.objects.filter(service=OuterRef("service"), version__lt=OuterRef("version"))
+    return rows.annotate(before=Subquery(earlier.order_by("-version").values("definition")[:1]))
+
+
+def version_fact(row: Any) -> Fact:
+    """Of a row :func:`with_before`. Values are masked as on the page of the service: no secret reaches a timeline."""
+    named = [] if row.before is None else compared(row.before, row.definition)
     shown = [[item.path, _short(item.before), _short(item.after)] for item in named[:CHANGES_NAMED]]
     detail = {
         "service": row.service_id,
@@ -90,7 +95,10 @@ def version_fact(row: ServiceVersion) -> Fact:
         "more": max(0, len(named) - len(shown)),
         "reason": row.reason[:500],
     }
-    what, url = "service_changed" if before else "service_created", f"/services/{row.service_id}/settings/history"
+    what, url = (
+        "service_created" if row.before is None else "service_changed",
+        f"/services/{row.service_id}/settings/history",
+    )
     return Fact(ref=f"{row.service_id}:{row.version}", at=row.at, what=what, detail=detail, url=url, actor=row.by)
 
 
