@@ -48,6 +48,8 @@ GO: Final = {
     "audit": "a",
     "settings": "e",
 }
+# Pages of a part of the portal whose address does not begin with its own; by the name of its first page.
+BELONGS: Final = {"alerts": ("/on-call",), "postmortems": ("/action-items",)}
 THEMES: Final = (("", gettext_lazy("System")), ("light", gettext_lazy("Light")), ("dark", gettext_lazy("Dark")))
 ON_PHONE: Final = 4
 COMPONENTS: Final = (
@@ -244,7 +246,8 @@ class Portal:
     def _link(self, name: str, label: str, icon: str, short: str = "", **facts: Any) -> Link:
         url = reverse(name)
         path = self.request.path
-        current = path == url or (url != "/" and path.startswith(f"{url}/"))
+        homes = (url, *BELONGS.get(name, ()))
+        current = path == url or (url != "/" and any(path == home or path.startswith(f"{home}/") for home in homes))
         return Link(url, label, icon, short or label, current=current, key=GO.get(name, ""), **facts)
 
     def _sandbox_url(self) -> str:

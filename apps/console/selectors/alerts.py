@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ FIRING_TONE: Final[Mapping[str, str]] = {
 # Labels that a list need not repeat: it has columns for them, or they are the same everywhere.
 SAID_ELSEWHERE: Final = ("alertname", "severity", "service", "priority", "prometheus", "__name__")
 SHOWN_LABELS: Final = 3
+SILENCE: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 PROOFS: Final[Mapping[str, tuple[Any, Any]]] = {
     "told_by_source": (
@@ -112,9 +114,14 @@ def _is_outranked(episode: Episode) -> bool:
     return episode.outranked_by is not None and episode.outranked_by.state in OPEN_STATES
 
 
+def _brief(name: str) -> str:
+    """The names Alertmanager gives its silences are long; their beginning is enough to find one by."""
+    return name[:8] if SILENCE.fullmatch(name) else name
+
+
 def quieted_by(episode: Episode) -> str:
     """The silences and inhibitions that keep it quiet, as Alertmanager names them."""
-    names = [visible_line(name, 60) for name in episode.suppressed_by[:3]]
+    names = [visible_line(_brief(name), 60) for name in episode.suppressed_by[:3]]
     return human.listed(names) if names else _("a silence")
 
 

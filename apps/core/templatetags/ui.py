@@ -206,7 +206,7 @@ def trend(counts: Sequence[int], label: str) -> SafeString:
         ),
     )
     return format_html(
-        '<svg class="bars" viewBox="0 0 76 20" role="img" aria-label="{}: {}">{}</svg>',
+        '<svg class="bars" viewBox="0 0 76 20" preserveAspectRatio="none" role="img" aria-label="{}: {}">{}</svg>',
         label,
         ", ".join(map(str, counts)),
         shapes,
