@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
+import pytest
 from django.core.cache import cache
 from playwright.sync_api import Browser, Page
 
@@ -16,7 +17,8 @@ from scripts.screenshots import DESKTOP, PHONE
 from tests.console.browser import MARKS, browser, logged_in, problems, server
 from tests.console.places import DIALOGS, PAGES, places
 
-pytestmark = MARKS
+# Every page and dialog in one go: minutes, on a machine that has other things to do.
+pytestmark = [*MARKS, pytest.mark.timeout(600)]
 __all__ = ["browser", "problems", "server"]  # fixtures
 
 # Evaluated by the test, not loaded by the page: the policy of the pages stays as it is.
