@@ -177,7 +177,7 @@ class DeploymentThingForm(forms.Form):
     ref = forms.CharField(
         label=gettext_lazy("Deployment"),
         max_length=200,
-        widget=text_input(autofocus=True, placeholder="shop v41"),
+        widget=text_input(autofocus=True, placeholder=gettext_lazy("shop v41")),
         help_text=gettext_lazy("By the name your pipeline gives it, such as a version or a commit."),
     )
 

@@ -46,7 +46,10 @@ class NotADocument(Exception):
         self.wrong = wrong
 
 
-ORDER: Final = ("targets", "owners", "routes", "name", "match", "after", "notify", "unless", "steps", "tell_resolved")
+ORDER: Final = (
+    *("targets", "owners", "routes", "name", "match"),
+    *("after", "notify", "unless", "steps", "tell_acknowledged", "tell_resolved"),
+)
 
 
 def as_text(document: Any) -> str:

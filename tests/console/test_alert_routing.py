@@ -35,6 +35,12 @@ def test_what_is_written_is_read_as_it_was() -> None:
     assert document == DEFAULT
 
 
+def test_a_route_is_written_in_the_order_it_is_read() -> None:
+    route = {"tell_resolved": True, "tell_acknowledged": False, "steps": [], "match": {}, "name": "x"}
+    keys = [line.partition(":")[0] for line in as_text(route).splitlines()]
+    assert keys == ["name", "match", "steps", "tell_acknowledged", "tell_resolved"]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "part"),
     [

@@ -204,3 +204,18 @@ def test_a_notification_of_another_alert_is_not_there(night: None, person: Perso
     assert client.get(f"/alerts/{other.pk}/notifications/{note.pk}").status_code == 404
     assert client.get("/alerts/99999999").status_code == 404
     assert client.get("/alerts/99999999999999999999999").status_code == 404
+
+
+def test_an_incident_is_opened_from_an_alert_that_has_none(person: Person) -> None:
+    episode = make()
+    offered = f'hx-get="/incidents/new?alerts={episode.pk}"'
+    assert offered not in person("viewer").get(f"/alerts/{episode.pk}").content.decode()
+    assert offered in person("operator").get(f"/alerts/{episode.pk}").content.decode()
+    moment = now()
+    incident = Incident.objects.create(
+        title="Shop", severity="sev2", origin="hand", started_at=moment, detected_at=moment
+    )
+    IncidentEpisode.objects.create(incident=incident, episode=episode, added_at=moment, added_by="ana")
+    page = person("operator").get(f"/alerts/{episode.pk}").content.decode()
+    assert offered not in page
+    assert f"INC-{incident.pk}" in page

@@ -17,9 +17,11 @@ from apps.accounts.models import PasswordLink, User
 from apps.accounts.roles import ROLE_PERMISSIONS, Role
 from apps.accounts.services import change_person
 from apps.audit.models import AuditEntry
+from apps.console.selectors.installation import TASK_WORDS
 from apps.core import clock
 from apps.core.actor import ALL_PERMISSIONS, SYSTEM, Actor
 from apps.core.errors import Conflict, Forbidden, Invalid, NotFound
+from opsportal.schedule import SCHEDULE
 from tests.console.conftest import make_person
 
 Person = Callable[[str], Client]
@@ -292,3 +294,8 @@ def test_channels_and_schedules_say_what_there_is(night: None, person: Person) -
     assert "Not run yet" in schedules
     assert "/admin/" not in schedules
     assert "/admin/django_celery_beat/periodictask/" in person("admin").get("/settings/schedules").content.decode()
+
+
+def test_everything_the_portal_does_by_itself_is_said_in_words_that_can_be_translated() -> None:
+    assert {beat.task for beat in SCHEDULE} == set(TASK_WORDS)
+    assert [beat.task for beat in SCHEDULE if str(TASK_WORDS[beat.task]) != beat.why] == []

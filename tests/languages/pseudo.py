@@ -77,8 +77,8 @@ def pseudo_language(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # --- what a person sees of a page ---------------------------------------------------------------
 
 ATTRIBUTES = ("title", "aria-label", "placeholder", "alt", "data-label", "aria-roledescription", "aria-description")
-# What a message says, how a template was changed, initials: data all through.
-NO_WORDS = {"mono", "avatar", "body-text", "diff"}
+# What a message says, how a template was changed, initials, what people wrote of an incident: data all through.
+NO_WORDS = {"mono", "avatar", "body-text", "diff", "markdown"}
 # What the page of components shows is made up.
 EXAMPLE = "example-shown"
 # Code is the same in every language.
@@ -139,13 +139,15 @@ MACHINE = re.compile(r"^[a-z_.]+: (?=⟦)|\{\w*\}|\S*[\d@•/_=\\$#][\S]*|\S+\.\
 # Names that are the same in every language.
 NAMES = frozenset(
     """opsportal English Bahasa Indonesia UTC WIB HTTP HTTPS API JSON YAML SMTP URL Slack Telegram WhatsApp PagerDuty
+    Alertmanager vmalert Plane kB MB
     curl payload json Ctrl Esc Enter Tab Shift Alt OpenAPI TOTP OIDC ID CSV TLS DNS""".split()  # noqa: SIM905  reads better
 )
 Phrase = tuple[str, ...]
 
 
 def words(text: str) -> Phrase:
-    return tuple(WORD.findall(MACHINE.sub(" ", text)))
+    # A sentence that ends with data, ⟦… of {what}.⟧, ends with no token of a machine.
+    return tuple(WORD.findall(MACHINE.sub(" ", text.replace("⟧", " ⟧"))))
 
 
 class Data:

@@ -260,6 +260,25 @@ def _nothing_to_replay(selection: Selection, left_out: Mapping[str, int]) -> str
     return _("None of the dead letters can be replayed: {why}.").format(why=why)
 
 
+def _word(state: str) -> str:
+    """A state inside a sentence."""
+    words = {
+        ReplayState.PREPARING: _("preparing"),
+        ReplayState.CANARY: _("trying the first few"),
+        ReplayState.RUNNING: _("running"),
+        ReplayState.PAUSED: _("paused"),
+        ReplayState.STOPPED: _("stopped"),
+        ReplayState.DONE: _("done"),
+        ReplayState.CANCELLED: _("cancelled"),
+    }
+    return words[ReplayState(state)]
+
+
+def _one_of(states: tuple[ReplayState, ...]) -> str:
+    *others, last = (_word(state) for state in states)
+    return _("{others} or {last}").format(others=", ".join(others), last=last) if others else last
+
+
 def _move(
     replay_id: int, actor: Actor, action: str, reason: str, legal: tuple[ReplayState, ...], change: Any
 ) -> Replay:
@@ -271,7 +290,7 @@ def _move(
         if replay.state not in legal:
             raise Conflict(
                 _("Replay {id} is {state}; this needs one that is {legal}.").format(
-                    id=replay_id, state=replay.state, legal=" or ".join(legal)
+                    id=replay_id, state=_word(replay.state), legal=_one_of(legal)
                 ),
                 detail={"state": replay.state},
             )
