@@ -123,6 +123,7 @@ def list_(
     response=with_errors({200: IncidentDetail}, 404),
 )
 def get(request: HttpRequest, incident_id: RowId) -> dict[str, Any]:
+    """With what is linked to it, who does what, and how it stood."""
     caller = caller_of(request)
     caller.require(may.INCIDENTS_READ)
     caller.require_all_tenants(ALL_TENANTS)
