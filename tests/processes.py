@@ -150,9 +150,13 @@ class Stack:
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
+        """At once: the test is over, and how long a process takes to say good-bye is nobody's question.
+
+        The web server has children of its own, which it takes along when it is told to quit.
+        """
         for child in self.children:
             if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+                child.send_signal(signal.SIGQUIT if "gunicorn" in child.args else signal.SIGKILL)
         for child in self.children:
             try:
                 child.wait(15)

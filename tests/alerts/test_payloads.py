@@ -118,9 +118,9 @@ def _texts(value: Any) -> list[str]:
 
 
 def seen(world: World, stored: AlertDelivery) -> None:
-    """Every page that shows an alert."""
+    """The lists, and the pages of the latest."""
     pages = ["/alerts", "/alerts?state=resolved"]
-    pages += [f"/alerts/{number}" for number in Episode.objects.values_list("pk", flat=True)[:10]]
+    pages += [f"/alerts/{number}" for number in Episode.objects.order_by("-pk").values_list("pk", flat=True)[:3]]
     for page in pages:
         answer = world.reader.get(page)
         assert answer.status_code == 200, page
@@ -215,11 +215,12 @@ OUTER = ["version", "groupKey", "truncatedAlerts", "status", "receiver", "groupL
 INNER = ["status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint", "unknown"]
 
 
-@pytest.mark.parametrize("field", OUTER)
-def test_no_field_of_a_body_costs_an_alert_by_its_type(field: str, world: World) -> None:
-    for odd in ODD:
-        stored = holds(world, json.dumps({**GRAFANA, field: odd}).encode())
-        assert (stored.state, stored.rejected.count()) == (DeliveryState.PROCESSED, 0)
+@pytest.mark.parametrize("turn", range(len(ODD)))
+def test_no_field_of_a_body_costs_an_alert_by_its_type(turn: int, world: World) -> None:
+    """In each turn every field is odd in another way, and after all of them each was odd in every way."""
+    odd = {field: ODD[(turn + place) % len(ODD)] for place, field in enumerate(OUTER)}
+    stored = holds(world, json.dumps({**GRAFANA, **odd}).encode())
+    assert (stored.state, stored.rejected.count()) == (DeliveryState.PROCESSED, 0)
 
 
 @pytest.mark.parametrize("field", INNER)
@@ -258,7 +259,7 @@ def test_of_a_doubled_name_the_last_counts(world: World) -> None:
 
 # --- spoilt at random ---------------------------------------------------------------------------
 @settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
