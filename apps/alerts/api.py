@@ -181,6 +181,7 @@ def list_alerts(
     auth=KEYS_OR_SESSION,
 )
 def get_alert(request: HttpRequest, alert_id: RowId) -> dict[str, Any]:
+    """With who was told, and who is told next."""
     _caller(request, may.ALERTS_READ)
     return _detail(alert_id)
 
