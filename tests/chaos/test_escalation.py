@@ -273,7 +273,8 @@ def test_a_worker_whose_clock_is_wrong_tells_at_the_right_time(world: World) -> 
             world.control("right")
         world.control("wrong", **wrong_clock(wrong))
         assert world.post(f"A{turn}") == 200
-        wait_for(lambda: taken(1) and all_sent(), PATIENCE, f"the step after five seconds, {wrong}, alone: {alone}")
+        paged = Notification.objects.filter(escalation__episode__name=f"A{turn}", kind="page", step=1)
+        wait_for(lambda paged=paged: paged.count() >= 2 and all_sent(), PATIENCE, f"its step, {wrong}, alone: {alone}")
         swept_again()
         world.kill("wrong")
         each_once(world, [f"A{n}" for n in range(turn + 1)], steps=2)  # nobody thinks it is an hour later
