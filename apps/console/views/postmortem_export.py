@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -15,17 +14,12 @@ from apps.console.action_item_forms import PushForm
 from apps.console.web import Dialog, actor_of, add_errors, done, page, posted, show_dialog
 from apps.core.actor import INCIDENTS_READ, INCIDENTS_WORK, require
 from apps.core.errors import PortalError
+from apps.postmortems.exporting.page import policy
 from apps.postmortems.exporting.service import export as export_file
 from apps.postmortems.item_selectors import items_of
 from apps.postmortems.pushing import push as push_to
 from apps.postmortems.pushing import trackers
 from apps.postmortems.selectors import get_postmortem
-
-# Should a browser show the file after all, it is a page of no origin in which nothing runs and nothing is fetched.
-SANDBOX: Final = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 @page(INCIDENTS_READ)
@@ -34,7 +28,8 @@ def export(request: HttpRequest, postmortem_id: int, form: str) -> HttpResponse:
     exported = export_file(actor=actor_of(request), postmortem_id=postmortem_id, form=form)
     headers = {
         "Content-Disposition": f'attachment; filename="{exported.name}"',
-        "Content-Security-Policy": SANDBOX,
+        # Should a browser show the file after all, it is a page of no origin in which nothing runs, in no frame.
+        "Content-Security-Policy": f"sandbox; {policy()}; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
     }
