@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,34 @@ def test_lint_reads_no_file_of_this_machine() -> None:
     env = lint.environment("/scratch")
     assert env["ENV_FILE"] == ""
     assert env["DATA_DIR"] == "/scratch"
+
+
+def test_few_failures_with_processes_are_tried_once_more_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+    kept = tmp_path / "lastfailed"
+
+    def call(command: Sequence[str], env: Mapping[str, str]) -> int:
+        calls.append(list(command))
+        if test.ALONE not in command or "--last-failed" in command:
+            return 0
+        kept.write_text('{"tests/chaos/test_x.py::test_kill": true}')
+        return test.FAILED
+
+    monkeypatch.setattr(test, "call", call)
+    monkeypatch.setattr(test, "FAILURES", kept)
+    assert test.run_suite("SQLite", {}, []) == (0, 2)
+    assert len(calls) == 3
+    assert "test_kill" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("failed", ["{}", "no json", '{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}'])
+def test_many_failures_or_none_that_is_known_stay_failures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failed: str
+) -> None:
+    kept = tmp_path / "lastfailed"
+    kept.write_text(failed)
+    monkeypatch.setattr(test, "FAILURES", kept)
+    monkeypatch.setattr(test, "call", lambda command, env: pytest.fail("tried again"))
+    assert test.once_more("SQLite", ["pytest"], {}) == test.FAILED
