@@ -62,7 +62,7 @@ def test_every_line_has_its_words_its_time_and_its_link(made: Incident, person: 
     assert "The breaker of midtrans opened" in body
     assert "8 of 10 calls failed" in body
     assert re.search(r'href="/services/midtrans/history/\d+"', body)
-    assert re.search(r'<time datetime="[\d-]+T[\d:]+\.\d{6}Z" title="[\d-]+ [\d:]+\.\d{6} ', body)
+    assert re.search(r'<time datetime="[\d-]+T[\d:]+\.\d{3}Z" title="[\d-]+ [\d:]+\.\d{6} ', body)
     # Six or seven minutes lie before the opening: it depends on the second that the incident began at.
     counted = [int(number) for number in re.findall(r"(\d+) deliveries to midtrans failed <", body)]
     assert sum(counted) == 36 - 3 * (12 - _told(made))
