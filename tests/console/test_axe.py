@@ -90,7 +90,7 @@ def test_no_page_is_too_wide_in_longer_words(server: Any, browser: Browser, prob
     found = {}
     for path in (pattern.format(**places()) for pattern in (*PAGES, *DIALOGS)):
         visit(page, path)
-        assert page.locator("html[lang=id]").count(), path
+        page.locator("html[lang=id]").wait_for(state="attached")
         found[path] = too_wide(page)
     assert not said(found), said(found)
 
