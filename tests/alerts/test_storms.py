@@ -30,15 +30,23 @@ def many(first: int, count: int, **more: object) -> bytes:
     return body(*[alert(f"A{n % 3}", labels={"instance": str(n)}, **more) for n in range(first, first + count)])
 
 
+def analyzed() -> None:
+    """As autovacuum does within a minute; into a test's transaction it cannot look, and plans stay those of nothing."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE alert_episode, alert_escalation, alert_notification, notification_outbox")
+
+
 def test_a_thousand_in_ten_seconds_are_one_page_for_each_target(sender: Sender) -> None:
     """A hundred each second, a sweep every two seconds: one page and, when the storm goes on, one update."""
     for second in range(10):
         sender.tell(many(second * 100, 100), after(seconds=second))
         if second % 2:
             escalate(after(seconds=second))
-    sweep(after(seconds=10), 100)
+    analyzed()
+    sweep(after(seconds=10), 100, every=10)
     assert sent() == [("pagerduty", ""), ("slack", "#alerts")]
-    sweep(after(seconds=115), 300)
+    sweep(after(seconds=115), 300, every=15)
     assert sent() == [("pagerduty", ""), ("slack", "#alerts")] * 2
     first, update = texts("slack")
     assert "200 alerts of the route critical at once" in first
@@ -156,7 +164,10 @@ def test_four_sweepers_at_once_open_one_storm() -> None:
             sweeper.result()
     escalate(after(minutes=3))
     storm = Storm.objects.get()
-    assert (storm.alerts, storm.told_alerts) == (300, 300)
+    # A sweeper that found no more than a few rows left before the storm was there has told them one by one.
+    alone = 300 - storm.alerts
+    assert 0 <= alone <= 3 * storming.STORM
+    assert storm.told_alerts == storm.alerts
     assert Notification.objects.filter(message_id__isnull=False).count() == 600
     # One message for each target, and at most one update of each.
-    assert len(sent()) in (2, 4)
+    assert len(sent()) - 2 * alone in (2, 4)
